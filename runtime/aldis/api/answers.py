@@ -1,0 +1,84 @@
+"""From what services answer to JSON: messages in the one form that sockets send too, times as RFC 3339."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from aldis.domain.ids import created_ms, rfc3339
+from aldis.domain.messages import Stored
+from aldis.domain.status import RecipientStatus
+from aldis.ports.store import ConversationRow
+from aldis.services.message_status import MessageStatus, Milestone
+from aldis.services.render import message_json
+
+
+def json_answer(
+    answer: object, encoder: msgspec.json.Encoder, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer for this caller alone."""
+    return Response(
+        encoder.encode(answer),
+        status_code=status,
+        media_type="application/json",
+        headers={"cache-control": "no-store", **(headers or {})},
+    )
+
+
+def stored_answer(stored: Stored) -> dict[str, Any]:
+    """A message that is committed."""
+    return {
+        "message_id": stored.message_id,
+        "conversation_id": stored.conversation_id,
+        "seq": stored.seq,
+        "created_at": rfc3339(created_ms(stored.message_id)),
+        "duplicate": stored.duplicate,
+    }
+
+
+def status_answer(status: MessageStatus, now_ms: int, *, place: str | None) -> dict[str, Any]:
+    """A message with its recipients; `place` is where the next page of them begins."""
+    message: dict[str, Any] = msgspec.json.decode(message_json(status.message, now_ms), type=dict[str, msgspec.Raw])
+    recipients = [recipient_answer(recipient) for recipient in status.recipients.items]
+    return {**message, "recipients": {"items": recipients, "next": place}}
+
+
+def recipient_answer(status: RecipientStatus) -> dict[str, Any]:
+    """One recipient's status."""
+    return {
+        "user": status.user,
+        "status": status.status,
+        "sent_at": _time(status.sent_at),
+        "delivered_at": _time(status.delivered_at),
+        "read_at": _time(status.read_at),
+        "reason": status.reason,
+    }
+
+
+def milestone_answer(milestone: Milestone) -> dict[str, Any]:
+    """One line of a timeline."""
+    return {
+        "type": milestone.type,
+        "at": rfc3339(milestone.at),
+        "user": milestone.user,
+        "device": milestone.device,
+    }
+
+
+def conversation_answer(row: ConversationRow, now_ms: int) -> dict[str, Any]:
+    """A conversation as one of its members sees it."""
+    return {
+        "id": row.conversation.id,
+        "kind": row.conversation.kind,
+        "channel": row.conversation.channel,
+        "members": row.conversation.members,
+        "last_message": msgspec.Raw(message_json(row.last, now_ms)) if row.last is not None else None,
+        "unread": row.mark.unread,
+        "read_seq": row.mark.read_seq,
+        "head_seq": row.mark.head_seq,
+    }
+
+
+def _time(ms: int | None) -> str | None:
+    return rfc3339(ms) if ms is not None else None

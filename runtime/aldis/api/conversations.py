@@ -1,0 +1,107 @@
+"""`/v1/conversations` and what a user's devices say by REST: history, reads, acknowledgements, the badge."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Response
+
+from aldis.api import answers, schemas
+from aldis.api.auth import CallingUser
+from aldis.api.dependencies import Api
+from aldis.api.paging import CONVERSATION_PLACE, HISTORY_PLACE, decode_place, encode_place
+from aldis.domain.ids import ConversationId, DeviceId
+from aldis.domain.messages import Kind
+from aldis.domain.streams import SOURCES
+from aldis.services.check_acknowledgement import check_acknowledgement
+from aldis.services.list_conversations import list_conversations
+from aldis.services.read_badge import read_badge
+from aldis.services.read_history import read_history
+from aldis.services.render import message_json
+
+router = APIRouter(tags=["conversations"])
+
+ConversationPath = Annotated[schemas.Uuid, Path()]
+
+
+@router.get("/v1/conversations", response_model=schemas.ConversationsAnswer)
+async def get_conversations(
+    query: Annotated[schemas.ConversationsQuery, Query()], caller: CallingUser, api: Api
+) -> Response:
+    """My conversations, newest message first. The first page has the stream's `cursor` to go on from."""
+    page = await list_conversations(
+        caller.user,
+        kind=Kind(query.kind) if query.kind is not None else None,
+        before=decode_place(query.cursor, CONVERSATION_PLACE) if query.cursor is not None else None,
+        limit=query.limit,
+        store=api.store,
+    )
+    now_ms = api.clock.now_ms()
+    answer: dict[str, Any] = {
+        "items": [answers.conversation_answer(row, now_ms) for row in page.items],
+        "next": encode_place(*page.next) if page.next is not None else None,
+    }
+    if page.cursor is not None:
+        answer["cursor"] = str(page.cursor)
+    return answers.json_answer(answer, api.encoder)
+
+
+@router.get("/v1/conversations/{conversation_id}/messages", response_model=schemas.HistoryAnswer)
+async def get_history(
+    conversation_id: ConversationPath,
+    query: Annotated[schemas.HistoryQuery, Query()],
+    caller: CallingUser,
+    api: Api,
+) -> Response:
+    """A conversation's messages: newest first (below `before`), or oldest first above `after`."""
+    direction, seq = place_of(query)
+    page = await read_history(
+        ConversationId(conversation_id),
+        caller.user,
+        before=seq if direction == "before" else None,
+        after=seq if direction == "after" else None,
+        limit=query.limit,
+        store=api.store,
+    )
+    now_ms = api.clock.now_ms()
+    answer = {
+        "items": [msgspec.Raw(message_json(message, now_ms)) for message in page.items],
+        "next": encode_place(direction, page.next) if page.next is not None else None,
+    }
+    return answers.json_answer(answer, api.encoder)
+
+
+def place_of(query: schemas.HistoryQuery) -> tuple[str, int | None]:
+    """Which way to read, and from where; None is from the newest."""
+    if query.cursor is not None:
+        return decode_place(query.cursor, HISTORY_PLACE)
+    if query.after is not None:
+        return "after", query.after
+    return "before", query.before
+
+
+@router.post("/v1/conversations/{conversation_id}/read", response_model=schemas.ReadAnswer)
+async def read_conversation(
+    conversation_id: ConversationPath, body: schemas.ReadBody, caller: CallingUser, api: Api
+) -> Response:
+    """Say that all up to `seq` has been read."""
+    unread, badge = await api.moves.mark_read(caller.user, None, ConversationId(conversation_id), body.seq)
+    return answers.json_answer({"unread": unread, "badge": badge}, api.encoder)
+
+
+@router.post("/v1/ack", status_code=204, response_class=Response)
+async def acknowledge(
+    body: schemas.AckBody, query: Annotated[schemas.AckQuery, Query()], caller: CallingUser, api: Api
+) -> Response:
+    """Say what a device has received, as `ack` does on the socket."""
+    device = DeviceId(query.device)
+    positions = {source: position for source in SOURCES if (position := getattr(body, source)) is not None}
+    await check_acknowledgement(caller.user, device, positions, store=api.store)
+    if positions:
+        await api.moves.acknowledge(caller.user, device, positions)
+    return Response(status_code=204)
+
+
+@router.get("/v1/badge", response_model=schemas.BadgeAnswer)
+async def get_badge(caller: CallingUser, api: Api) -> Response:
+    """All that is unread."""
+    return answers.json_answer({"badge": await read_badge(caller.user, store=api.store)}, api.encoder)

@@ -1,0 +1,113 @@
+"""What the HTTP room needs, handed in by bootstrap, and how a handler gets at it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple, Protocol
+
+import msgspec
+from fastapi import Depends, Request
+
+from aldis.domain.errors import Rejected, Unavailable
+from aldis.domain.ids import ConversationId, DeviceId, UserId
+from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.streams import Source
+from aldis.ports.clock import Clock
+from aldis.ports.limiter import Limiter, Rate
+from aldis.ports.store import Store
+from aldis.services.authenticate import Authenticator
+from aldis.telemetry.metrics import Metrics
+
+
+class Committer(Protocol):
+    """Stores messages in groups; answers each in its place."""
+
+    async def send(self, commands: Sequence[SendMessage]) -> list[Stored | Rejected | Unavailable]:
+        """Store them; an answer `Stored` means committed."""
+        ...
+
+
+class Moves(Protocol):
+    """Moves positions forward, in groups."""
+
+    async def acknowledge(self, user: UserId, device: DeviceId, positions: dict[Source, int]) -> None:
+        """Take a device's positions as received."""
+        ...
+
+    async def mark_read(
+        self, user: UserId, device: DeviceId | None, conversation_id: ConversationId, seq: int
+    ) -> tuple[int, int]:
+        """Move the read mark; answer what is unread in the conversation and in all."""
+        ...
+
+
+class Health(Protocol):
+    """What the process knows of its own state, without asking anyone."""
+
+    @property
+    def started(self) -> bool:
+        """Whether it has begun to serve."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is on its way out."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can do anything for a caller."""
+        ...
+
+    def check(self) -> Mapping[str, float | None]:
+        """Per dependency the seconds since it last answered well, None when it never has."""
+        ...
+
+
+class Rates(NamedTuple):
+    """How fast each kind of caller may send."""
+
+    user: Rate
+    key: Rate
+
+
+class OpenConnection(NamedTuple):
+    """A connection as the front page shows it; `since_ms` is Unix milliseconds."""
+
+    user: str
+    device: str | None
+    platform: str
+    since_ms: int
+
+
+class RequestLimits(NamedTuple):
+    """What one request may bring. The body leaves room for escapes and for a thousand recipients."""
+
+    body_bytes: int = 512 * 1024
+    recipients: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDependencies:
+    """All of it. `connections` is None where one process does not know them all: there the page shows none."""
+
+    store: Store
+    committer: Committer
+    moves: Moves
+    authenticator: Authenticator
+    limiter: Limiter
+    rates: Rates
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    connections: Callable[[], Sequence[tuple[str, str | None, str, int]]] | None
+    encoder: msgspec.json.Encoder
+    limits: RequestLimits = field(default_factory=RequestLimits)
+
+
+async def find_api(request: Request) -> ApiDependencies:
+    """The dependencies of the application; async, because FastAPI would run it in a thread otherwise."""
+    api: ApiDependencies = request.app.state.api
+    return api
+
+
+Api = Annotated[ApiDependencies, Depends(find_api)]

@@ -1,0 +1,82 @@
+"""What a request may bring, and how fast requests may come.
+
+A body that is too large is refused while it streams in, before anything has parsed it. The pace of sends is told in
+`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), on refusals too.
+"""
+
+import math
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aldis.api.dependencies import ApiDependencies
+from aldis.api.errors import to_response
+from aldis.domain.callers import Caller, UserCaller
+from aldis.domain.errors import Rejected
+from aldis.ports.limiter import Rate
+
+
+class BodyLimit:
+    """ASGI: lets at most `limit` bytes of a body through."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse by what is declared, then by what comes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._limit:
+            await to_response(too_large(self._limit))(scope, receive, send)
+            return
+        await self._app(scope, self._counting(receive), send)
+
+    def _counting(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def count() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._limit:
+                raise too_large(self._limit)
+            return message
+
+        return count
+
+
+def too_large(limit: int) -> Rejected:
+    """The refusal of a body."""
+    return Rejected("too_large", f"a request's body has at most {limit} bytes")
+
+
+def take_tokens(request: Request, caller: Caller, cost: int, api: ApiDependencies) -> None:
+    """Take a token for each message, or raise `Rejected("rate_limited")`; the answer's headers tell either way."""
+    key, name, rate = bucket_of(caller, api)
+    wait_ms = api.limiter.take(key, rate, min(cost, rate.burst))
+    request.state.rate_limit_headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    if wait_ms:
+        raise Rejected("rate_limited", f"at most {rate.per_second:g} messages a second", retry_after_ms=wait_ms)
+
+
+def bucket_of(caller: Caller, api: ApiDependencies) -> tuple[str, str, Rate]:
+    """The limiter's key, the policy's name and the rate. A backend is its name, whichever of its keys it uses."""
+    if isinstance(caller, UserCaller):
+        return f"user:{caller.user}", "user", api.rates.user
+    return f"key:{caller.name}", "key", api.rates.key
+
+
+def rate_limit_headers(name: str, rate: Rate, remaining: int) -> dict[str, str]:
+    """The policy as a quota over the time in which an empty bucket fills, and what is left of it."""
+    return {
+        "RateLimit-Policy": f'"{name}";q={rate.burst};w={_seconds(rate.burst, rate)}',
+        "RateLimit": f'"{name}";r={remaining};t={_seconds(rate.burst - remaining, rate)}',
+    }
+
+
+def _seconds(tokens: int, rate: Rate) -> int:
+    return math.ceil(tokens / rate.per_second)

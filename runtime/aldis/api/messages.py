@@ -1,0 +1,146 @@
+"""`/v1/messages`: sending, and what became of a message."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from aldis.api import answers, schemas
+from aldis.api.auth import AnyCaller
+from aldis.api.dependencies import Api
+from aldis.api.errors import to_json
+from aldis.api.limits import take_tokens
+from aldis.api.paging import RECIPIENT_PLACE, decode_place, encode_place
+from aldis.domain.content import json_content, text_content
+from aldis.domain.errors import Rejected, Unavailable
+from aldis.domain.ids import ConversationId, MessageId, UserId
+from aldis.domain.messages import Kind, SendMessage, Stored
+from aldis.domain.streams import Priority
+from aldis.services.compose import Draft, compose
+from aldis.services.message_status import read_message_status, read_timeline
+
+router = APIRouter(tags=["messages"])
+
+MessagePath = Annotated[schemas.Uuid, Path()]
+Outcome = Stored | Rejected | Unavailable
+
+
+@router.post("/v1/messages", status_code=201, response_model=schemas.SentOne | schemas.SentSeveral)
+async def send_message(
+    body: schemas.SendBody,
+    caller: AnyCaller,
+    api: Api,
+    request: Request,
+    idempotency_key: Annotated[schemas.RequestKey | None, Header()] = None,
+) -> Response:
+    """Send a message to a user, to several, or into a conversation. 201 means that it is committed."""
+    check_recipients(body, api.limits.recipients)
+    draft = to_draft(body, idempotency_key)
+    take_tokens(request, caller, len(body.to.users or [""]), api)
+    commands = await compose(draft, caller, store_channel=api.store.channel, now_ms=api.clock.now_ms())
+    outcomes = await api.committer.send(commands)
+    check_any_stored(outcomes)
+    headers = dict(request.state.rate_limit_headers)
+    if idempotency_key is not None and all(isinstance(outcome, Stored) and outcome.duplicate for outcome in outcomes):
+        headers["Idempotent-Replayed"] = "true"
+    answer = to_answer(commands, outcomes, is_several=body.to.users is not None)
+    return answers.json_answer(answer, api.encoder, status=201, headers=headers)
+
+
+def check_recipients(body: schemas.SendBody, limit: int) -> None:
+    """Raise `Rejected` when there are too many."""
+    if len(body.to.users or ()) > limit:
+        raise Rejected("too_large", f"one call sends to at most {limit} users", field="to.users")
+
+
+def to_draft(body: schemas.SendBody, request_key: str | None) -> Draft:
+    """What is to be sent, as the service takes it; raises `Rejected` for content that is not allowed."""
+    content = to_content(body.content)
+    return Draft(
+        to_user=UserId(body.to.user) if body.to.user is not None else None,
+        to_users=tuple(UserId(user) for user in body.to.users) if body.to.users is not None else None,
+        to_conversation=ConversationId(body.to.conversation) if body.to.conversation is not None else None,
+        kind=Kind(body.kind) if body.kind is not None else None,
+        channel=body.channel,
+        from_user=UserId(body.from_.user) if body.from_ is not None else None,
+        content=content,
+        priority=Priority(body.priority) if body.priority is not None else None,
+        expires_in=body.expires_in,
+        reply_to=MessageId(body.reply_to) if body.reply_to is not None else None,
+        client_id=body.client_id,
+        request_key=request_key,
+        fingerprint=fingerprint_of(body, content) if request_key is not None else None,
+    )
+
+
+def to_content(content: schemas.TextContent | schemas.JsonContent) -> bytes:
+    """The canonical JSON of the content."""
+    if isinstance(content, schemas.TextContent):
+        return text_content(content.text)
+    return json_content(content.data)
+
+
+def fingerprint_of(body: schemas.SendBody, content: bytes) -> str:
+    """What tells one body from another, whatever the order and the spacing of its fields."""
+    rest = body.model_dump(by_alias=True, exclude_none=True, exclude={"content"})
+    canonical = msgspec.json.encode({**rest, "content": msgspec.Raw(content)}, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()
+
+
+def check_any_stored(outcomes: Sequence[Outcome]) -> None:
+    """A 2xx answer means committed: when nothing was, the first error is the answer."""
+    if outcomes and not any(isinstance(outcome, Stored) for outcome in outcomes):
+        first = outcomes[0]
+        assert not isinstance(first, Stored)
+        raise first
+
+
+def to_answer(commands: Sequence[SendMessage], outcomes: Sequence[Outcome], *, is_several: bool) -> dict[str, Any]:
+    """One message's place, or that of each recipient's."""
+    if not is_several:
+        (outcome,) = outcomes
+        assert isinstance(outcome, Stored)
+        return answers.stored_answer(outcome)
+    pairs = zip(commands, outcomes, strict=True)
+    return {"messages": [{"recipient": recipient_of(command), **_one_answer(outcome)} for command, outcome in pairs]}
+
+
+def recipient_of(command: SendMessage) -> UserId:
+    """The member of a one-to-one conversation who is not the sender."""
+    members = command.members
+    assert members, "only sends to named users have several recipients"
+    return next((member for member in members if member != command.sender.user), members[0])
+
+
+def _one_answer(outcome: Outcome) -> dict[str, Any]:
+    return answers.stored_answer(outcome) if isinstance(outcome, Stored) else {"error": to_json(outcome)}
+
+
+@router.get("/v1/messages/{message_id}", response_model=schemas.MessageStatusAnswer)
+async def get_message(
+    message_id: MessagePath, query: Annotated[schemas.StatusQuery, Query()], caller: AnyCaller, api: Api
+) -> Response:
+    """A message as it is now, and its status for each recipient."""
+    after = decode_place(query.cursor, RECIPIENT_PLACE)[0] if query.cursor is not None else None
+    now_ms = api.clock.now_ms()
+    status = await read_message_status(
+        MessageId(message_id),
+        caller,
+        after=UserId(after) if after is not None else None,
+        limit=query.limit,
+        store=api.store,
+        now_ms=now_ms,
+    )
+    following = status.recipients.next
+    place = encode_place(following) if following is not None else None
+    return answers.json_answer(answers.status_answer(status, now_ms, place=place), api.encoder)
+
+
+@router.get("/v1/messages/{message_id}/timeline", response_model=schemas.Timeline)
+async def get_timeline(message_id: MessagePath, caller: AnyCaller, api: Api) -> Response:
+    """What happened to a message, on which device, and when."""
+    milestones = await read_timeline(MessageId(message_id), caller, store=api.store)
+    items = [answers.milestone_answer(milestone) for milestone in milestones]
+    return answers.json_answer({"items": items, "next": None}, api.encoder)

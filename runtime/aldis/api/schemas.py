@@ -1,0 +1,299 @@
+"""The shapes that HTTP takes and gives. Unknown fields are refused with their path; nothing is guessed from a type."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from aldis.domain.ids import MAX_NAME
+from aldis.domain.streams import MAX_POSITION
+from aldis.services.pages import MAX_PAGE
+
+DEFAULT_PAGE = 50
+MAX_EXPIRY_SECONDS = 10 * 365 * 24 * 3600  # ten years; beyond it leave `expires_in` out
+
+Name = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}$")]
+Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+ClientId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+RequestKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+Position = Annotated[int, Field(ge=0, le=MAX_POSITION)]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+PageCursor = Annotated[str, Field(max_length=512, description="`next` of the page before.")]
+
+
+class Taken(BaseModel):
+    """What a caller sends as a body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Asked(BaseModel):
+    """What a caller asks for in a query, where everything arrives as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Given(BaseModel):
+    """What we answer. Fields may be added."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class To(Taken):
+    """Exactly one of these."""
+
+    user: Name | None = None
+    users: Annotated[list[Name], Field(min_length=1)] | None = None
+    conversation: Uuid | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "To":
+        if sum(target is not None for target in (self.user, self.users, self.conversation)) != 1:
+            raise ValueError("give exactly one of user, users, conversation")
+        return self
+
+
+class From(Taken):
+    """The user in whose name a backend writes."""
+
+    user: Name
+
+
+class TextContent(Taken):
+    """Text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class JsonContent(Taken):
+    """Anything JSON."""
+
+    type: Literal["json"]
+    data: Any
+
+
+class SendBody(Taken):
+    """A message to be sent."""
+
+    to: To
+    kind: Literal["chat", "notification"] | None = None
+    channel: Name | None = None
+    from_: From | None = Field(default=None, alias="from")
+    content: Annotated[TextContent | JsonContent, Field(discriminator="type")]
+    priority: Literal["urgent", "high", "normal", "low"] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRY_SECONDS, description="Seconds.")] | None = None
+    reply_to: Uuid | None = None
+    client_id: ClientId | None = None
+
+
+class ReadBody(Taken):
+    """All messages up to this `seq` have been read."""
+
+    seq: Position
+
+
+class AckBody(Taken):
+    """The highest position received of each source."""
+
+    e: Position | None = None
+    s: Position | None = None
+    be: Position | None = None
+    bs: Position | None = None
+    r: Position | None = None
+
+
+class StatusQuery(Asked):
+    """A page of recipients."""
+
+    cursor: PageCursor | None = None
+    limit: Limit = DEFAULT_PAGE
+
+
+class ConversationsQuery(Asked):
+    """A page of my conversations."""
+
+    kind: Literal["chat", "notification"] | None = None
+    cursor: PageCursor | None = None
+    limit: Limit = DEFAULT_PAGE
+
+
+class HistoryQuery(Asked):
+    """A page of a conversation: at most one of `before`, `after` and `cursor`."""
+
+    before: Position | None = None
+    after: Position | None = None
+    cursor: PageCursor | None = None
+    limit: Limit = DEFAULT_PAGE
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "HistoryQuery":
+        if sum(place is not None for place in (self.before, self.after, self.cursor)) > 1:
+            raise ValueError("give at most one of before, after, cursor")
+        return self
+
+
+class AckQuery(Asked):
+    """Whose acknowledgement it is."""
+
+    device: Name
+
+
+class Problem(Given):
+    """RFC 9457: why a call failed. `code` is stable; `field` is the path of what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None
+    retryable: bool
+    retry_after_ms: int | None
+    remedy: str
+
+
+class ErrorOfOne(Given):
+    """Why one of several failed."""
+
+    code: str
+    message: str
+    field: str | None
+    retryable: bool
+    retry_after_ms: int | None
+
+
+class SentOne(Given):
+    """A message that is committed."""
+
+    message_id: str
+    conversation_id: str
+    seq: int
+    created_at: str
+    duplicate: bool
+
+
+class SentToRecipient(SentOne):
+    """The message to one of several."""
+
+    recipient: str
+
+
+class RefusedRecipient(Given):
+    """One of several that failed."""
+
+    recipient: str
+    error: ErrorOfOne
+
+
+class SentSeveral(Given):
+    """The answers for each, in the order of the recipients."""
+
+    messages: list[SentToRecipient | RefusedRecipient]
+
+
+class MessageSender(Given):
+    """A user or a backend."""
+
+    user: str | None = None
+    backend: str | None = None
+
+
+class MessageAnswer(Given):
+    """A message as it is now; without its content when that is `gone`."""
+
+    id: str
+    conversation_id: str
+    kind: Literal["chat", "notification"]
+    channel: str
+    sender: MessageSender
+    seq: int
+    client_id: str | None
+    content: dict[str, Any] | None
+    gone: Literal["expired", "deleted", "purged"] | None
+    reply_to: str | None
+    thread_id: str | None
+    priority: Literal["urgent", "high", "normal", "low"]
+    created_at: str
+    expires_at: str | None
+    edited_at: str | None
+
+
+class RecipientAnswer(Given):
+    """How far a message has come for one recipient."""
+
+    user: str
+    status: Literal["pending", "sent", "delivered", "read", "failed"]
+    sent_at: str | None
+    delivered_at: str | None
+    read_at: str | None
+    reason: str | None
+
+
+class RecipientsPage(Given):
+    """Recipients by name."""
+
+    items: list[RecipientAnswer]
+    next: str | None
+
+
+class MessageStatusAnswer(MessageAnswer):
+    """A message with a page of its recipients."""
+
+    recipients: RecipientsPage
+
+
+class MilestoneAnswer(Given):
+    """Something that happened to a message."""
+
+    type: Literal["accepted", "stored", "sent", "delivered", "read"]
+    at: str
+    user: str | None
+    device: str | None
+
+
+class Timeline(Given):
+    """All that happened, in order of time."""
+
+    items: list[MilestoneAnswer]
+    next: str | None
+
+
+class ConversationAnswer(Given):
+    """A conversation as the caller sees it."""
+
+    id: str
+    kind: Literal["chat", "notification"]
+    channel: str
+    members: list[str]
+    last_message: MessageAnswer | None
+    unread: int
+    read_seq: int
+    head_seq: int
+
+
+class ConversationsAnswer(Given):
+    """Newest first; the first page has the cursor with which a stream goes on from this list."""
+
+    items: list[ConversationAnswer]
+    next: str | None
+    cursor: str | None = None
+
+
+class HistoryAnswer(Given):
+    """Messages along `seq`."""
+
+    items: list[MessageAnswer]
+    next: str | None
+
+
+class ReadAnswer(Given):
+    """What is still unread in the conversation, and in all."""
+
+    unread: int
+    badge: int
+
+
+class BadgeAnswer(Given):
+    """All that is unread."""
+
+    badge: int

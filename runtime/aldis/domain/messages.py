@@ -1,0 +1,109 @@
+"""Messages and the commands that make them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aldis.domain.ids import ConversationId, MessageId, UserId, created_ms
+from aldis.domain.streams import Lane, Priority, lane_of
+
+
+class Kind(StrEnum):
+    """Chat goes two ways; a notification comes from a backend and cannot be answered into."""
+
+    CHAT = "chat"
+    NOTIFICATION = "notification"
+
+
+class Gone(StrEnum):
+    """Why a message kept its place but lost its content."""
+
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    PURGED = "purged"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote: a user or a backend, exactly one of the two."""
+
+    user: UserId | None = None
+    backend: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """The name under which this sender's idempotency keys are kept."""
+        return f"u:{self.user}" if self.user is not None else f"b:{self.backend}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessage:
+    """A message to be stored. `members` is None when an existing conversation is written to.
+
+    `content` is its JSON, already checked; `expires_at` Unix milliseconds; `request_key` an Idempotency-Key with the
+    fingerprint of its body.
+    """
+
+    message_id: MessageId
+    kind: Kind
+    channel: str
+    sender: Sender
+    conversation_id: ConversationId
+    members: tuple[UserId, ...] | None
+    content: bytes
+    priority: Priority = Priority.NORMAL
+    client_id: str | None = None
+    reply_to: MessageId | None = None
+    expires_at: int | None = None
+    request_key: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """The lane it rides in."""
+        return lane_of(self.priority)
+
+    @property
+    def keys(self) -> list[str]:
+        """The idempotency keys it holds within its sender's scope."""
+        client = [f"c:{self.client_id}"] if self.client_id is not None else []
+        return client + ([f"h:{self.request_key}"] if self.request_key is not None else [])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A stored message. `content` is JSON text, None when it is gone; times are Unix milliseconds."""
+
+    id: MessageId
+    conversation_id: ConversationId
+    seq: int
+    kind: Kind
+    channel: str
+    sender: Sender
+    content: bytes | None
+    priority: Priority
+    client_id: str | None = None
+    gone: Gone | None = None
+    reply_to: MessageId | None = None
+    thread_id: MessageId | None = None
+    expires_at: int | None = None
+    edited_at: int | None = None
+
+    @property
+    def created_at(self) -> int:
+        """Unix milliseconds, from inside the id."""
+        return created_ms(self.id)
+
+    @property
+    def lane(self) -> Lane:
+        """The lane it rides in."""
+        return lane_of(self.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The answer to a send: where the message is. `duplicate` when an earlier send had the same key."""
+
+    message_id: MessageId
+    conversation_id: ConversationId
+    seq: int
+    duplicate: bool = False

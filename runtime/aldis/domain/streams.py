@@ -1,0 +1,71 @@
+"""Sources and positions: what a device has to be told, and in which order.
+
+`e` and `s` are a user's own two lanes, gapless; `be` and `bs` the installation's broadcasts, of which a device sees
+jumps; `r` the user's state, of which only the newest row of a key counts. Order holds within a source, never across.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from aldis.domain.ids import UserId
+
+Source = Literal["e", "s", "be", "bs", "r"]
+Lane = Literal["e", "s"]
+
+EXPRESS: Final = "e"
+STANDARD: Final = "s"
+STATE: Final = "r"
+SOURCES: tuple[Source, ...] = ("e", "s", "be", "bs", "r")
+LANES: tuple[Lane, ...] = ("e", "s")
+LANE_NAMES: dict[str, str] = {"e": "express", "s": "standard"}
+MAX_POSITION = 2**53 - 1  # what every JSON reader can hold exactly
+
+
+class Priority(StrEnum):
+    """How urgent a message is; the two upper ones ride in the express lane."""
+
+    URGENT = "urgent"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+def lane_of(priority: Priority) -> Lane:
+    """The lane a message of that priority rides in."""
+    return "e" if priority in {Priority.URGENT, Priority.HIGH} else "s"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHead:
+    """How far a user's source has come: its newest position and the highest one that retention took away."""
+
+    seq: int = 0
+    floor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a source as it goes over the wire: `body` is its JSON without `pos`, made once for all readers."""
+
+    pos: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive entries of one source of one user, as they were committed: what gateways are rung with."""
+
+    user: UserId
+    source: Source
+    events: tuple[Event, ...]
+
+    @property
+    def first(self) -> int:
+        """The lowest position in it."""
+        return self.events[0].pos
+
+    @property
+    def last(self) -> int:
+        """The highest position in it."""
+        return self.events[-1].pos

@@ -1,0 +1,33 @@
+"""The backplane: the doorbell between gateways. Lossy by contract; positions repair what it loses or repeats.
+
+Guarantees: batches of one user and source rung by one process arrive in order or not at all; between processes in any
+order. `ring` never waits for a reader: what a slow node cannot hold is dropped and counted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from aldis.domain.ids import UserId
+from aldis.domain.streams import Batch
+
+
+class Knock(NamedTuple):
+    """A ring without content: look into the store for this user."""
+
+    user: UserId
+
+
+Ring = Batch | Knock
+
+
+class Backplane(Protocol):
+    """Node-to-node fan-out."""
+
+    async def ring(self, rings: Mapping[str, Sequence[Ring]]) -> None:
+        """Send rings to nodes, by node name; an unknown node is ignored."""
+        ...
+
+    def listen(self, node: str, on_ring: Callable[[Sequence[Ring]], None]) -> AbstractAsyncContextManager[None]:
+        """Call `on_ring` with what is rung for `node` while the block is open."""
+        ...

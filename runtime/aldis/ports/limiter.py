@@ -1,0 +1,26 @@
+"""The rate limiter: bursts are welcome, floods are not.
+
+Guarantees: over any time t a key is allowed at most `burst + rate * t` tokens, on one process exactly, across processes
+within the size of the blocks they lease. Deciding never waits.
+"""
+
+from typing import NamedTuple, Protocol
+
+
+class Rate(NamedTuple):
+    """Tokens a second, and how many may be taken at once after a rest."""
+
+    per_second: float
+    burst: int
+
+
+class Limiter(Protocol):
+    """One bucket a key."""
+
+    def take(self, key: str, rate: Rate, cost: int = 1) -> int:
+        """Take `cost` tokens: 0 when they were there, else nothing is taken and it answers the wait in ms."""
+        ...
+
+    def remaining(self, key: str, rate: Rate) -> int:
+        """How many tokens could be taken now."""
+        ...

@@ -1,0 +1,397 @@
+"""The store: the one truth. Everything else may be lost and is repaired from here.
+
+Guarantees of every adapter:
+- What a transaction wrote is durable when `begin()`'s block has ended without an error, and all of it or none is there.
+- Positions of one (user, source) are given in commit order: a reader that sees position n sees all below it, retention
+  apart. Locks are taken in one order: keys, conversations, members, lanes, each sorted; so is every argument list.
+- `Contention` is raised when a transaction lost against another and changed nothing; `Unstorable` when a row cannot be
+  stored by its content, nothing was changed; `OutcomeUnknown` when the commit itself failed to answer; other failures
+  of the database are `Unavailable`. No driver's own error passes.
+- Bulk calls take any number of rows in few statements. Nothing here waits for the network but the database's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from aldis.domain.callers import ApiKey
+from aldis.domain.channels import Channel
+from aldis.domain.cursors import Positions
+from aldis.domain.devices import Device
+from aldis.domain.errors import AldisError, Unavailable
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
+from aldis.domain.messages import Kind, Message
+from aldis.domain.receipts import ReadMark, Receipt
+from aldis.domain.status import Passage, Step
+from aldis.domain.streams import Lane, LaneHead, Source
+
+
+class Contention(Unavailable):
+    """The transaction lost a race and changed nothing: run it again."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The commit did not answer: it may or may not have happened; the same idempotency key tells."""
+
+
+class Unstorable(AldisError):
+    """The database refuses these rows for what they hold; nothing was changed."""
+
+
+class KeyClaim(NamedTuple):
+    """An idempotency key to be taken for a message."""
+
+    scope: str
+    key: str
+    message_id: MessageId
+    fingerprint: str | None
+    expires_at: int
+
+
+class KeyHolder(NamedTuple):
+    """Who holds a key already."""
+
+    message_id: MessageId
+    fingerprint: str | None
+
+
+class Conversation(NamedTuple):
+    """A conversation and its members."""
+
+    id: ConversationId
+    kind: Kind
+    channel: str
+    members: tuple[UserId, ...]
+
+
+class Growth(NamedTuple):
+    """`count` more messages for a conversation, which is made with its members when it is not there."""
+
+    conversation: Conversation
+    count: int
+    last_message_id: MessageId
+
+
+class LaneEntry(NamedTuple):
+    """One message at one position of one user's lane. `own`: that user sent it."""
+
+    user: UserId
+    lane: Lane
+    seq: int
+    message_id: MessageId
+    conversation_id: ConversationId
+    conversation_seq: int
+    own: bool
+
+
+class State(NamedTuple):
+    """A row of a user's state: `value` is JSON and replaces what `key` held."""
+
+    user: UserId
+    key: str
+    type: str
+    value: bytes
+
+
+class Range(NamedTuple):
+    """The positions above `low` up to `high` of a user's lane."""
+
+    user: UserId
+    lane: Lane
+    low: int
+    high: int
+
+
+class Heard(NamedTuple):
+    """The highest seq of a conversation among others' messages in a range."""
+
+    user: UserId
+    lane: Lane
+    conversation_id: ConversationId
+    seq: int
+
+
+class Move(NamedTuple):
+    """A device's position moved from `low` (not included) to `high`. For reads `source` is the conversation's id."""
+
+    user: UserId
+    device: DeviceId | None
+    source: str
+    step: Step
+    low: int
+    high: int
+    at: int
+
+
+class LaneMove(NamedTuple):
+    """The highest position any device has acknowledged in a lane."""
+
+    user: UserId
+    lane: Lane
+    acked: int
+
+
+class Want(NamedTuple):
+    """A page of a user's source: at most `limit` entries above `after`."""
+
+    user: UserId
+    source: Source
+    after: int
+    limit: int
+
+
+class Entry(NamedTuple):
+    """An entry of `e` or `s` with the message as it is now."""
+
+    pos: int
+    message: Message
+
+
+class StateEntry(NamedTuple):
+    """An entry of `r`."""
+
+    pos: int
+    type: str
+    value: bytes
+
+
+class Due(NamedTuple):
+    """A lane with something unacknowledged that is to be rung; `attempt` counts the rings so far."""
+
+    user: UserId
+    lane: Lane
+    attempt: int
+
+
+class OutboxRow(NamedTuple):
+    """Events of one commit group, to be published."""
+
+    id: int
+    topic: str
+    payload: bytes
+
+
+class ConversationRow(NamedTuple):
+    """A conversation as one of its members sees it."""
+
+    conversation: Conversation
+    mark: ReadMark
+    last: Message | None
+
+
+class Transaction(Protocol):
+    """What can be done inside one `begin()`. Argument lists are sorted by the callee where locks depend on it."""
+
+    async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
+        """Take the keys that are free; answer those that are held, by (scope, key). Claims must be distinct."""
+        ...
+
+    async def conversations(self, ids: Sequence[ConversationId]) -> dict[ConversationId, Conversation]:
+        """The conversations that exist among `ids`."""
+        ...
+
+    async def extend_conversations(self, growths: Sequence[Growth]) -> dict[ConversationId, int]:
+        """Give each conversation `count` more seqs; answer its new head. Conversations must be distinct."""
+        ...
+
+    async def count_own(self, totals: Mapping[tuple[ConversationId, UserId], int]) -> None:
+        """Add to how many messages a member has sent in a conversation."""
+        ...
+
+    async def extend_sources(
+        self, counts: Mapping[tuple[UserId, Source], int], due: Mapping[tuple[UserId, Source], int]
+    ) -> dict[tuple[UserId, Source], int]:
+        """Give each (user, source) that many more positions; answer its new head.
+
+        `due` says when the lane is to be rung (Unix ms) if it is not due already.
+        """
+        ...
+
+    async def insert_messages(self, messages: Sequence[Message]) -> None:
+        """Store new messages."""
+        ...
+
+    async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
+        """Store what lanes say."""
+        ...
+
+    async def put_states(self, states: Sequence[State], versions: Sequence[int]) -> None:
+        """Upsert state rows, each with its new position in `r`; (user, key) must be distinct."""
+        ...
+
+    async def put_outbox(self, topic: str, payload: bytes, at: int) -> None:
+        """Store an event row to be published after the commit."""
+        ...
+
+    async def messages(self, ids: Sequence[MessageId]) -> dict[MessageId, Message]:
+        """The messages that exist among `ids`."""
+        ...
+
+    async def devices(self, keys: Sequence[tuple[UserId, DeviceId]]) -> dict[tuple[UserId, DeviceId], Device]:
+        """The devices that exist among `keys`."""
+        ...
+
+    async def put_devices(self, devices: Sequence[Device], seen_at: int) -> None:
+        """Upsert devices with their positions; `seen_at` is Unix ms."""
+        ...
+
+    async def device_counts(self, users: Sequence[UserId]) -> dict[UserId, int]:
+        """How many devices each user ever had registered and not removed; users without one are left out."""
+        ...
+
+    async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
+        """Heads and floors of the users' sources; those that never had an entry are left out."""
+        ...
+
+    async def heard(self, ranges: Sequence[Range]) -> list[Heard]:
+        """Per range and conversation, the highest seq among messages that others sent."""
+        ...
+
+    async def advance_receipts(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Merge into the members' progress; answer the merged ones that changed. (conversation, user) distinct."""
+        ...
+
+    async def advance_lanes(self, moves: Sequence[LaneMove]) -> None:
+        """Move lanes' acknowledged positions forward; a lane with nothing open is no longer due."""
+        ...
+
+    async def record_moves(self, moves: Sequence[Move]) -> None:
+        """Append to the record of moves."""
+        ...
+
+    async def read_marks(
+        self, keys: Sequence[tuple[ConversationId, UserId]]
+    ) -> dict[tuple[ConversationId, UserId], ReadMark]:
+        """The marks of those who are members."""
+        ...
+
+    async def count_own_between(self, conversation: ConversationId, user: UserId, low: int, high: int) -> int:
+        """How many messages of `user` have a seq above `low` up to `high`."""
+        ...
+
+    async def put_read_mark(self, conversation: ConversationId, user: UserId, mark: ReadMark) -> None:
+        """Store `read_seq` and `own_read` of a member."""
+        ...
+
+    async def badge(self, user: UserId) -> int:
+        """All that is unread for `user`."""
+        ...
+
+    async def lease_due(self, now: int, until: int, limit: int) -> list[Due]:
+        """Take up to `limit` lanes that are due, oldest first, so that no other takes them before `until`."""
+        ...
+
+    async def settle_due(self, rung: Sequence[tuple[UserId, Lane, int, int | None]]) -> None:
+        """Store (user, lane, attempt, due again at or None) after a ring, where the lane is still open."""
+        ...
+
+    async def lease_outbox(self, now: int, until: int, limit: int) -> list[OutboxRow]:
+        """Take up to `limit` rows, oldest first, so that no other takes them before `until`."""
+        ...
+
+    async def delete_outbox(self, ids: Sequence[int]) -> None:
+        """Forget rows that were published."""
+        ...
+
+    async def trim(self, before: MessageId, limit: int) -> int:
+        """Drop up to `limit` lane entries of messages older than `before`, raising floors; answer how many."""
+        ...
+
+    async def delete_keys(self, now: int, limit: int) -> int:
+        """Forget up to `limit` idempotency keys that have expired; answer how many."""
+        ...
+
+    async def put_api_key(self, key: ApiKey) -> None:
+        """Store a key, or its revocation."""
+        ...
+
+    async def put_channel(self, channel: Channel, now: int) -> None:
+        """Store a channel's policy."""
+        ...
+
+
+class Store(Protocol):
+    """Transactions, and reads that see all that was committed before the call (on the primary)."""
+
+    epoch: str
+
+    @property
+    def concurrent_writers(self) -> int:
+        """How many transactions can usefully run at once: the number of commit shards."""
+        ...
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction; commit at the end of the block, roll back when it raises."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the database answers."""
+        ...
+
+    async def entries(self, wants: Sequence[Want]) -> list[list[Entry]]:
+        """For each want of `e` or `s`, its page in order."""
+        ...
+
+    async def states(self, wants: Sequence[Want]) -> list[list[StateEntry]]:
+        """For each want of `r`, its page in order."""
+        ...
+
+    async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
+        """As in a transaction."""
+        ...
+
+    async def message(self, message_id: MessageId) -> tuple[Message, Conversation] | None:
+        """A message and its conversation."""
+        ...
+
+    async def passages(
+        self, message: Message, users: Sequence[UserId]
+    ) -> dict[UserId, tuple[int, list[Passage]]]:
+        """Per recipient its position of the message and what passed it; users it never went to are left out."""
+        ...
+
+    async def conversation(self, conversation: ConversationId) -> Conversation | None:
+        """One conversation."""
+        ...
+
+    async def conversations_of(
+        self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+    ) -> list[ConversationRow]:
+        """A user's conversations, newest message first, after the (last message id, conversation id) `before`."""
+        ...
+
+    async def history(
+        self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+    ) -> list[Message]:
+        """Messages by seq: descending below `before` (or from the head), or ascending above `after`."""
+        ...
+
+    async def device(self, user: UserId, device: DeviceId) -> Device | None:
+        """One device."""
+        ...
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """One key."""
+        ...
+
+    async def api_keys(self) -> list[ApiKey]:
+        """All keys, oldest first."""
+        ...
+
+    async def channel(self, name: str) -> Channel | None:
+        """One channel."""
+        ...
+
+    async def channels(self) -> list[Channel]:
+        """All channels by name."""
+        ...
+
+
+def positions(heads: Mapping[tuple[UserId, Source], LaneHead], user: UserId) -> tuple[Positions, Positions]:
+    """The (heads, floors) of a user out of what `heads` answered."""
+    nothing = LaneHead()
+    own = {source: heads.get((user, source), nothing) for source in ("e", "s", "r")}
+    return (
+        Positions(**{source: head.seq for source, head in own.items()}),
+        Positions(**{source: head.floor for source, head in own.items()}),
+    )

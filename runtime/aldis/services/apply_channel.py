@@ -1,0 +1,193 @@
+"""Declaring a channel from the document that the custom resource would hold: same names, same enums, one schema.
+
+Fields that the resource knows and this runtime does not honour yet are accepted and named in the answer, so that the
+caller can be told; fields that nobody knows are refused with their path.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from aldis.domain.channels import CHAT, Channel, ChannelType
+from aldis.domain.errors import Rejected
+from aldis.domain.ids import check_name
+from aldis.domain.streams import Priority
+from aldis.ports.clock import Clock
+from aldis.ports.store import Store
+
+API_GROUP = "aldis.dev/"
+MAX_DISPLAY_NAME = 200  # characters
+MAX_NUMBER = 2**31 - 1
+
+Duration = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,9}(ms|s|m|h))+$", max_length=40)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+T = TypeVar("T")
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000  # ten years: beyond it a message simply does not expire
+NOT_USED_YET = (
+    "clusterRef",
+    "audience",
+    "history",
+    "retention",
+    "media",
+    "push",
+    "webhook",
+    "credentials",
+    "deletionPolicy",
+    "delivery.maxAttempts",
+    "delivery.backoff",
+)
+
+
+class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`spec.delivery`."""
+
+    priority: Priority = Priority.NORMAL
+    time_to_live: Duration | None = None
+    max_attempts: Count | None = None
+    backoff: dict[str, Any] | None = None
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`spec.limits`."""
+
+    messages_per_second: Count | None = None
+    max_content_bytes: Count | None = None
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`spec`, with what is not honoured yet left unread."""
+
+    type: ChannelType
+    display_name: Annotated[str, msgspec.Meta(max_length=MAX_DISPLAY_NAME)] = ""
+    delivery: Delivery = Delivery()
+    limits: Limits = Limits()
+    cluster_ref: Any = None
+    audience: Any = None
+    history: Any = None
+    retention: Any = None
+    media: Any = None
+    push: Any = None
+    webhook: Any = None
+    credentials: Any = None
+    deletion_policy: Any = None
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """`metadata`; what else Kubernetes keeps there is not ours to judge."""
+
+    name: str
+
+
+class Resource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The whole custom resource."""
+
+    api_version: str
+    kind: Literal["Channel"]
+    metadata: Metadata
+    spec: dict[str, Any]
+    status: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelDocument:
+    """A channel, and the fields of its document that say nothing here yet."""
+
+    channel: Channel
+    ignored: tuple[str, ...] = ()
+
+
+async def apply_channel(document: object, *, name: str | None = None, store: Store, clock: Clock) -> ChannelDocument:
+    """Check and store a channel; applying the same document again changes nothing. Its type cannot change."""
+    parsed = parse_channel(document, name=name)
+    present = await store.channel(parsed.channel.name)
+    if present is not None and present.type != parsed.channel.type:
+        raise Rejected(
+            "conflict", f"channel {present.name} is of type {present.type}; a type cannot change", field="type"
+        )
+    if present != parsed.channel:
+        async with store.begin() as transaction:
+            await transaction.put_channel(parsed.channel, clock.now_ms())
+    return parsed
+
+
+def parse_channel(document: object, *, name: str | None = None) -> ChannelDocument:
+    """Read a `spec` (its name given beside it), or a whole resource; raises `Rejected` with the path."""
+    if isinstance(document, Mapping) and "spec" in document:
+        resource = _convert(document, Resource, "")
+        if not resource.api_version.startswith(API_GROUP):
+            raise Rejected("bad_request", f"apiVersion must be of the group {API_GROUP[:-1]}", field="apiVersion")
+        return _parse_spec(resource.spec, name or resource.metadata.name, "spec.")
+    if name is None:
+        raise Rejected("bad_request", "give the whole resource, or a name beside its spec", field="metadata.name")
+    return _parse_spec(document, name, "")
+
+
+def _parse_spec(document: object, name: str, at: str) -> ChannelDocument:
+    spec = _convert(document, Spec, at)
+    check_name(name, "name")
+    if name == CHAT and spec.type != ChannelType.CHAT:
+        raise Rejected("conflict", f"{CHAT} is the channel that users chat in: its type is Chat", field=f"{at}type")
+    channel = Channel(
+        name=name,
+        type=spec.type,
+        display_name=spec.display_name,
+        priority=spec.delivery.priority,
+        time_to_live_ms=_time_to_live_ms(spec.delivery.time_to_live, f"{at}delivery.timeToLive"),
+        max_content_bytes=spec.limits.max_content_bytes,
+        messages_per_second=spec.limits.messages_per_second,
+    )
+    assert isinstance(document, Mapping)
+    return ChannelDocument(channel=channel, ignored=tuple(path for path in NOT_USED_YET if _has(document, path)))
+
+
+def _time_to_live_ms(text: str | None, field: str) -> int | None:
+    if text is None:
+        return None
+    duration = duration_ms(text)
+    if not _UNITS_MS["s"] <= duration <= _MAX_DURATION_MS:
+        raise Rejected("bad_request", f"{field} must be between 1s and ten years", field=field)
+    return duration
+
+
+def duration_ms(text: str) -> int:
+    """The milliseconds of a duration as Kubernetes writes it: `24h`, `1h30m`, `500ms`."""
+    return sum(int(number) * _UNITS_MS[unit] for number, unit in re.findall(r"([0-9]+)(ms|s|m|h)", text))
+
+
+def _has(document: Mapping[str, Any], path: str) -> bool:
+    """Whether `path` holds anything; an empty value says nothing that could be ignored."""
+    value: Any = document
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return False
+        value = value.get(part)
+    return value not in (None, {}, [], "")
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_PLACE = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+
+
+def _convert(document: object, shape: type[T], at: str) -> T:
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), at) from None
+
+
+def _refusal(words: str, at: str) -> Rejected:
+    place = _PLACE.search(words)
+    path = f"{at}{place['path'] if place is not None else ''}".rstrip(".")
+    said = _PLACE.sub("", words)
+    if (unknown := _UNKNOWN.fullmatch(said)) is not None:
+        field = f"{path}.{unknown['field']}".lstrip(".")
+        return Rejected("unknown_field", f"there is no field {field}", field=field)
+    if (missing := _MISSING.fullmatch(said)) is not None:
+        field = f"{path}.{missing['field']}".lstrip(".")
+        return Rejected("bad_request", f"{field} is required", field=field)
+    return Rejected("bad_request", f"{path or 'the document'}: {said}", field=path or None)

@@ -1,0 +1,163 @@
+"""What an operator can set: `ALDIS_*` variables, and files for what must stay secret.
+
+`ALDIS_JWT__SECRET_FILE=/run/secrets/jwt` reads a value from a file, and every file in `ALDIS_SECRETS_DIR` counts as the
+variable of its name (`jwt__secret`). A plain variable wins over a file. Only this module and bootstrap read the
+environment; no error here ever shows a value.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "ALDIS_"
+SECRET_BYTES = 32  # as wide as the hash of HS256
+SECRET_FILE = "secret"  # noqa: S105 - the name of the file, in the data folder
+
+Secret = Annotated[SecretStr, Field(min_length=SECRET_BYTES)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class InvalidSettings(Exception):
+    """A setting is wrong; the message names each one and what is wrong with it, never its value."""
+
+
+class JwtSettings(BaseModel):
+    """How user tokens are signed and for whom they must be. No secret: the one in the data folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    secret: Secret | None = None
+    audience: Word | None = None
+    issuer: Word | None = None
+    leeway_seconds: int = Field(default=30, ge=0, le=300)
+
+
+class LimitSettings(BaseModel):
+    """What one user, one key or one message may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    messages_per_second: float = Field(default=5, gt=0)
+    burst: int = Field(default=20, ge=1)
+    key_messages_per_second: float = Field(default=1000, gt=0)
+    key_burst: int = Field(default=2000, ge=1)
+    connections_per_user: int = Field(default=10, ge=1)
+    devices_per_user: int = Field(default=20, ge=1)
+    content_bytes: int = Field(default=32 * 1024, ge=1)
+    recipients: int = Field(default=1000, ge=1)
+
+
+class Settings(BaseSettings):
+    """All of it, with what suits one machine as the default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
+    jwt: JwtSettings = JwtSettings()
+    limits: LimitSettings = LimitSettings()
+    ping_interval: float = Field(default=25, gt=0)  # seconds between signs of life asked of a socket
+    drain_seconds: float = Field(default=10, ge=0)
+    stream_retention_days: int = Field(default=30, ge=1)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_json: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes these three by name
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the command line says, then variables and files."""
+        return init_settings, VariablesAndFiles(settings_cls)
+
+
+class VariablesAndFiles(EnvSettingsSource):
+    """Environment variables, where `NAME_FILE` stands for the content of a file."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return with_files(super()._load_env_vars())
+
+
+def with_files(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Put the contents of files in the place of `aldis_…_file` and `aldis_secrets_dir` (names are lower-case)."""
+    prefix, ending = PREFIX.lower(), "_file"
+    own = {name: value for name, value in variables.items() if name.startswith(prefix) and value}
+    folder = own.pop(f"{prefix}secrets_dir", None)
+    mounted = sorted(path for path in Path(folder).iterdir() if path.is_file()) if folder is not None else []
+    named = {name.removesuffix(ending): Path(value) for name, value in own.items() if name.endswith(ending) and value}
+    files = {f"{prefix}{path.name.lower().removeprefix(prefix)}": path for path in mounted} | named
+    plain = {name: value for name, value in own.items() if not name.endswith(ending)}
+    read = {name: path.read_text(encoding="utf-8").strip() for name, path in files.items() if name not in plain}
+    return {**read, **plain}
+
+
+def default_database_url(data_dir: Path) -> str:
+    """SQLite in the data folder."""
+    return f"sqlite+aiosqlite:///{data_dir / 'aldis.db'}"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; what is given and not None wins. Raises `InvalidSettings` with a line for each mistake."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_lines(error))) from None
+    except OSError as error:
+        raise InvalidSettings(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [
+        f"{PREFIX}{'__'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
+        for mistake in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def user_token_secret(settings: Settings) -> str:
+    """The secret that user tokens are signed with: the one that was set, else the data folder's."""
+    secret = settings.jwt.secret
+    return secret.get_secret_value() if secret is not None else embedded_secret(settings.data_dir)
+
+
+def embedded_secret(data_dir: Path) -> str:
+    """The data folder's secret, made on first use with mode 0600; two that start at once agree on one."""
+    path = data_dir / SECRET_FILE
+    with suppress(FileNotFoundError):
+        return _checked(path)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = data_dir / f".{SECRET_FILE}.{secrets.token_hex(8)}"
+    _write_private(draft, secrets.token_urlsafe(SECRET_BYTES))
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, path)  # unlike a rename, this never replaces what another process has just made
+    finally:
+        draft.unlink()
+    return _checked(path)
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _checked(path: Path) -> str:
+    secret = path.read_text(encoding="utf-8").strip()
+    if len(secret) < SECRET_BYTES:
+        raise InvalidSettings(f"{path} must hold at least {SECRET_BYTES} characters; delete it to have one made")
+    return secret

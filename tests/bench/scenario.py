@@ -1,0 +1,122 @@
+"""What every scenario is given and gives: sizes come from the scenario, the rest from the command line."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+from bench import tokens
+from bench.client import Seat
+from bench.figures import Across, Figure, Target
+from bench.frames import build_connect
+from bench.ledger import Role
+from bench.server import Server
+from bench.usage import read_usage
+
+HANDSHAKES_AT_ONCE = 200
+POLL = 0.01  # seconds
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    quick: bool = False
+    rates: tuple[int, ...] = ()  # instead of the stated ones, without the search
+
+
+Measure = Callable[[Server, Options], Coroutine[None, None, list[Figure]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A named measurement on a server of its own."""
+
+    name: str
+    title: str
+    measure: Measure
+
+
+def take_seat(user: str, device: str, *, role: Role, secret: str) -> Seat:
+    """Sign a token for the user and prepare the first frame of one device."""
+    return Seat(user, role, build_connect(token=tokens.sign(user, secret=secret), device=device))
+
+
+async def wait_until(is_done: Callable[[], bool], *, seconds: float) -> bool:
+    """Wait for a condition, `seconds` at most, and tell whether it came true."""
+    deadline = perf_counter() + seconds
+    while not is_done():
+        if perf_counter() >= deadline:
+            return False
+        await asyncio.sleep(POLL)
+    return True
+
+
+async def wait_while_moving(
+    is_done: Callable[[], bool], *, progress: Callable[[], int], still: float, most: float
+) -> None:
+    """Wait for a condition for as long as `progress` moves at least every `still` seconds, `most` in all."""
+    end = perf_counter() + most
+    seen, moved = progress(), perf_counter()
+    while not is_done() and perf_counter() < min(end, moved + still):
+        await asyncio.sleep(POLL)
+        if progress() != seen:
+            seen, moved = progress(), perf_counter()
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Keep Python's collector from stopping the generator while latencies are taken."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class Meter:
+    """CPU seconds of the server and of the generator since the meter was made."""
+
+    def __init__(self, server: Server) -> None:
+        """Begin to measure."""
+        self._server = server
+        self._server_before = server.usage()
+        self._own_before = read_usage(os.getpid(), is_alone=True)
+
+    def server_cpu(self) -> float:
+        """Return the server's CPU seconds so far."""
+        return self._server.usage().cpu_since(self._server_before)
+
+    def figures(self, column: str = "measured") -> list[Figure]:
+        """Return the CPU of both and the server's memory."""
+        own = read_usage(os.getpid(), is_alone=True).cpu_since(self._own_before)
+        resident = self._server.usage().resident_bytes / MEGABYTE
+        return [
+            Figure(name="server CPU", unit="s", column=column, value=self.server_cpu()),
+            Figure(name="generator CPU", unit="s", column=column, value=own),
+            Figure(name="server RSS", unit="MB", column=column, value=resident),
+        ]
+
+
+def tell(line: str) -> None:
+    """Show progress to whoever waits for the table."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def never(name: str, value: float, column: str = "measured") -> Figure:
+    """Return a count that has to be 0, told as the worst of all runs."""
+    return Figure(name=name, column=column, value=value, target=Target(limit=0), across=Across.WORST)
+
+
+def seats_of(kind: str, count: int, *, device: str, role: Role, secret: str) -> list[Seat]:
+    """Return a seat for the same-named device of each of `count` users of a kind."""
+    users = [f"{kind}-{number:05d}" for number in range(count)]
+    return [take_seat(user, f"{user}-{device}", role=role, secret=secret) for user in users]

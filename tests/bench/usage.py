@@ -1,0 +1,55 @@
+"""CPU seconds and resident memory of a process and its children, as the kernel counts them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds since a process started, and its resident bytes now."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+    def cpu_since(self, earlier: "Usage") -> float:
+        """Return the CPU seconds used since `earlier`."""
+        return self.cpu_seconds - earlier.cpu_seconds
+
+
+def read_usage(pid: int, *, is_alone: bool = False) -> Usage:
+    """Return what a process and, unless it is to be taken alone, its living children use together."""
+    family = [pid] if is_alone else [pid, *descendants(pid)]
+    return Usage(sum(map(_cpu_seconds, family)), sum(map(_resident_bytes, family)))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process, their children, and so on."""
+    children: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children += map(int, thread.read_text().split())
+        except OSError:  # the thread ended meanwhile
+            continue
+    return [found for child in children for found in (child, *descendants(child))]
+
+
+def _cpu_seconds(pid: int) -> float:
+    # The second field is the command in brackets and may hold blanks: count from behind it.
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _resident_bytes(pid: int) -> int:
+    # `smaps_rollup` walks the pages; the counters in `stat` are batched per core and can be off by megabytes.
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    resident = next((line for line in rollup.splitlines() if line.startswith("Rss:")), "Rss: 0 kB")
+    return int(resident.split()[1]) * 1024

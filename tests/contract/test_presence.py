@@ -1,0 +1,116 @@
+"""What every connection registry promises (`aldis.ports.presence`)."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from aldis.adapters.memory.presence import MemoryPresence
+from aldis.domain.ids import UserId
+from aldis.ports.presence import Presence
+
+ANNA, BOB, CARL = UserId("anna"), UserId("bob"), UserId("carl")
+Forget = Callable[[str], None]  # takes a node's lease away, as its running out would
+
+
+@asynccontextmanager
+async def open_memory() -> AsyncIterator[tuple[Presence, Forget]]:
+    presence = MemoryPresence()
+    yield presence, presence.forget
+
+
+ADAPTERS = {"memory": open_memory}
+
+
+@pytest.fixture(params=ADAPTERS)
+async def opened(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Presence, Forget]]:
+    async with ADAPTERS[request.param]() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def presence(opened: tuple[Presence, Forget]) -> Presence:
+    return opened[0]
+
+
+@pytest.fixture
+async def forget(opened: tuple[Presence, Forget]) -> Forget:
+    return opened[1]
+
+
+async def nodes(presence: Presence, *users: UserId) -> dict[UserId, set[str]]:
+    return {user: set(found) for user, found in (await presence.nodes_of(users)).items()}
+
+
+async def test_a_registered_user_is_found(presence: Presence) -> None:
+    """A registration that returned is in the next answer; who is not connected is left out."""
+    await presence.register("node-1", [ANNA, BOB])
+
+    assert await nodes(presence, ANNA, BOB, CARL) == {ANNA: {"node-1"}, BOB: {"node-1"}}
+
+
+async def test_a_user_may_be_on_several_nodes(presence: Presence) -> None:
+    """Each node of a user is named once, however often it registered."""
+    await presence.register("node-1", [ANNA])
+    await presence.register("node-2", [ANNA])
+    await presence.register("node-2", [ANNA])
+
+    found = (await presence.nodes_of([ANNA]))[ANNA]
+
+    assert sorted(found) == ["node-1", "node-2"]
+
+
+async def test_withdrawing_leaves_the_other_nodes(presence: Presence) -> None:
+    """A node withdraws only itself; a user withdrawn everywhere is left out."""
+    await presence.register("node-1", [ANNA, BOB])
+    await presence.register("node-2", [ANNA])
+
+    await presence.withdraw("node-1", [ANNA, BOB])
+
+    assert await nodes(presence, ANNA, BOB) == {ANNA: {"node-2"}}
+
+
+async def test_withdrawing_a_stranger_changes_nothing(presence: Presence) -> None:
+    """A repeated or late withdrawal is fine."""
+    await presence.register("node-1", [ANNA])
+
+    await presence.withdraw("node-2", [ANNA, BOB])
+
+    assert await nodes(presence, ANNA, BOB) == {ANNA: {"node-1"}}
+
+
+async def test_asking_for_nobody_answers_nobody(presence: Presence) -> None:
+    """Empty lists are fine everywhere."""
+    await presence.register("node-1", [])
+    await presence.withdraw("node-1", [])
+
+    assert await nodes(presence) == {}
+
+
+async def test_a_lease_that_is_kept_keeps_the_users(presence: Presence) -> None:
+    """Renewing a lease that is there says so and changes nothing."""
+    await presence.register("node-1", [ANNA])
+
+    assert await presence.renew("node-1")
+    assert await nodes(presence, ANNA) == {ANNA: {"node-1"}}
+
+
+async def test_a_lost_lease_takes_the_nodes_users_along(presence: Presence, forget: Forget) -> None:
+    """Users of a node without a lease are no longer found there; other nodes keep theirs."""
+    await presence.register("node-1", [ANNA, BOB])
+    await presence.register("node-2", [ANNA])
+
+    forget("node-1")
+
+    assert await nodes(presence, ANNA, BOB) == {ANNA: {"node-2"}}
+
+
+async def test_a_lost_lease_is_told_once(presence: Presence, forget: Forget) -> None:
+    """The first renewal after the loss answers False and makes a new lease, under which users can be registered."""
+    await presence.register("node-1", [ANNA])
+    forget("node-1")
+
+    assert not await presence.renew("node-1")
+    await presence.register("node-1", [ANNA])
+    assert await presence.renew("node-1")
+    assert await nodes(presence, ANNA) == {ANNA: {"node-1"}}

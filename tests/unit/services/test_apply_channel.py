@@ -1,0 +1,145 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from aldis.adapters.memory.clock import DrivenClock
+from aldis.domain.channels import Channel, ChannelType
+from aldis.domain.errors import Rejected
+from aldis.domain.streams import Priority
+from aldis.ports.store import Store
+from aldis.services.apply_channel import apply_channel, duration_ms, parse_channel
+
+RESOURCE: dict[str, Any] = {
+    "apiVersion": "aldis.dev/v1alpha1",
+    "kind": "Channel",
+    "metadata": {"name": "orders", "labels": {"team": "shop"}},
+    "spec": {
+        "clusterRef": {"name": "prod"},
+        "type": "Notification",
+        "displayName": "Order updates",
+        "delivery": {"priority": "high", "timeToLive": "24h", "maxAttempts": 8, "backoff": {"initial": "5s"}},
+        "limits": {"messagesPerSecond": 100, "maxContentBytes": 32768},
+        "push": {"enabled": True},
+    },
+}
+
+
+class Channels:
+    def __init__(self) -> None:
+        self.channels: dict[str, Channel] = {}
+        self.writes = 0
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator["Channels"]:
+        yield self
+
+    async def put_channel(self, channel: Channel, now: int) -> None:
+        self.writes += 1
+        self.channels[channel.name] = channel
+
+    async def channel(self, name: str) -> Channel | None:
+        return self.channels.get(name)
+
+
+def open_store(channels: Channels | None = None) -> Store:
+    return cast("Store", channels or Channels())
+
+
+def test_a_whole_resource_is_a_channel() -> None:
+    """The custom resource's own file declares a channel; what is not honoured yet is named."""
+    document = parse_channel(RESOURCE)
+
+    assert document.channel == Channel(
+        name="orders",
+        type=ChannelType.NOTIFICATION,
+        display_name="Order updates",
+        priority=Priority.HIGH,
+        time_to_live_ms=86_400_000,
+        messages_per_second=100,
+        max_content_bytes=32768,
+    )
+    assert document.ignored == ("clusterRef", "push", "delivery.maxAttempts", "delivery.backoff")
+
+
+def test_a_spec_alone_needs_a_name_beside_it() -> None:
+    """The admin API takes the spec as it stands, the name comes from the path."""
+    assert parse_channel({"type": "Chat"}, name="support").channel.type == ChannelType.CHAT
+    with pytest.raises(Rejected, match="name"):
+        parse_channel({"type": "Chat"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "field"),
+    [
+        ({"type": "Chat", "colour": "red"}, "unknown_field", "colour"),
+        ({"type": "Chat", "delivery": {"speed": 1}}, "unknown_field", "delivery.speed"),
+        ({"type": "Chat", "limits": {"messagesPerSecond": 0}}, "bad_request", "limits.messagesPerSecond"),
+        ({"type": "Chat", "limits": {"messagesPerSecond": True}}, "bad_request", "limits.messagesPerSecond"),
+        ({"type": "Chat", "delivery": {"priority": "asap"}}, "bad_request", "delivery.priority"),
+        ({"type": "Chat", "delivery": {"timeToLive": "1 day"}}, "bad_request", "delivery.timeToLive"),
+        ({"type": "Chat", "delivery": {"timeToLive": "0s"}}, "bad_request", "delivery.timeToLive"),
+        ({"type": "Chat", "delivery": {"timeToLive": "999999999h"}}, "bad_request", "delivery.timeToLive"),
+        ({"type": "chat"}, "bad_request", "type"),
+        ({}, "bad_request", "type"),
+        ([], "bad_request", None),
+        (None, "bad_request", None),
+    ],
+)
+def test_a_mistake_is_refused_with_its_path(spec: object, code: str, field: str | None) -> None:
+    """Unknown fields and wrong values name the place where they stand."""
+    with pytest.raises(Rejected) as refused:
+        parse_channel(spec, name="orders")
+
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_a_mistake_in_a_resource_is_told_from_its_top() -> None:
+    """In a whole resource the path begins with `spec`."""
+    with pytest.raises(Rejected) as refused:
+        parse_channel({**RESOURCE, "spec": {"type": "Chat", "delivery": {"speed": 1}}})
+
+    assert refused.value.field == "spec.delivery.speed"
+
+
+@pytest.mark.parametrize(
+    "change", [{"apiVersion": "v1"}, {"kind": "Pod"}, {"metadata": {}}, {"metadata": {"name": "a b"}}, {"spec": []}]
+)
+def test_another_resource_is_refused(change: dict[str, Any]) -> None:
+    """Only a Channel of our group, with a name, is one."""
+    with pytest.raises(Rejected):
+        parse_channel({**RESOURCE, **change})
+
+
+@pytest.mark.parametrize(("text", "ms"), [("24h", 86_400_000), ("1h30m", 5_400_000), ("500ms", 500), ("5m1s", 301_000)])
+def test_durations_are_read_as_kubernetes_writes_them(text: str, ms: int) -> None:
+    """Numbers with units, largest first or not."""
+    assert duration_ms(text) == ms
+
+
+async def test_applying_twice_writes_once() -> None:
+    """The same document again changes nothing."""
+    channels = Channels()
+
+    for _ in range(2):
+        await apply_channel(RESOURCE, store=open_store(channels), clock=DrivenClock())
+
+    assert channels.writes == 1
+
+
+async def test_a_type_cannot_change() -> None:
+    """What was sent into a channel would mean something else."""
+    store = open_store()
+    await apply_channel({"type": "Chat"}, name="support", store=store, clock=DrivenClock())
+
+    with pytest.raises(Rejected) as refused:
+        await apply_channel({"type": "Notification"}, name="support", store=store, clock=DrivenClock())
+
+    assert refused.value.code == "conflict"
+
+
+def test_the_chat_channel_stays_a_chat() -> None:
+    """`chat` is always there and always a Chat."""
+    with pytest.raises(Rejected, match="Chat"):
+        parse_channel({"type": "Notification"}, name="chat")
