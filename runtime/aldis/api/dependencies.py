@@ -7,8 +7,9 @@ from typing import Annotated, NamedTuple, Protocol
 import msgspec
 from fastapi import Depends, Request
 
+from aldis.domain.content import MAX_CONTENT_BYTES
 from aldis.domain.errors import Rejected, Unavailable
-from aldis.domain.ids import ConversationId, DeviceId, UserId
+from aldis.domain.ids import MAX_NAME, ConversationId, DeviceId, UserId
 from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
@@ -79,11 +80,17 @@ class OpenConnection(NamedTuple):
     since_ms: int
 
 
-class RequestLimits(NamedTuple):
-    """What one request may bring. The body leaves room for escapes and for a thousand recipients."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLimits:
+    """What one request may bring."""
 
-    body_bytes: int = 512 * 1024
+    content_bytes: int = MAX_CONTENT_BYTES
     recipients: int = 1_000
+
+    @property
+    def body_bytes(self) -> int:
+        """Room for such a content with every character escaped to six, such recipients, and the rest."""
+        return 6 * self.content_bytes + self.recipients * (MAX_NAME + 4) + 8 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

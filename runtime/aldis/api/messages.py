@@ -37,7 +37,7 @@ async def send_message(
 ) -> Response:
     """Send a message to a user, to several, or into a conversation. 201 means that it is committed."""
     check_recipients(body, api.limits.recipients)
-    draft = to_draft(body, idempotency_key)
+    draft = to_draft(body, idempotency_key, content_bytes=api.limits.content_bytes)
     take_tokens(request, caller, len(body.to.users or [""]), api)
     commands = await compose(draft, caller, store_channel=api.store.channel, now_ms=api.clock.now_ms())
     outcomes = await api.committer.send(commands)
@@ -55,9 +55,9 @@ def check_recipients(body: schemas.SendBody, limit: int) -> None:
         raise Rejected("too_large", f"one call sends to at most {limit} users", field="to.users")
 
 
-def to_draft(body: schemas.SendBody, request_key: str | None) -> Draft:
+def to_draft(body: schemas.SendBody, request_key: str | None, *, content_bytes: int) -> Draft:
     """What is to be sent, as the service takes it; raises `Rejected` for content that is not allowed."""
-    content = to_content(body.content)
+    content = to_content(body.content, content_bytes)
     return Draft(
         to_user=UserId(body.to.user) if body.to.user is not None else None,
         to_users=tuple(UserId(user) for user in body.to.users) if body.to.users is not None else None,
@@ -75,11 +75,11 @@ def to_draft(body: schemas.SendBody, request_key: str | None) -> Draft:
     )
 
 
-def to_content(content: schemas.TextContent | schemas.JsonContent) -> bytes:
-    """The canonical JSON of the content."""
+def to_content(content: schemas.TextContent | schemas.JsonContent, limit: int) -> bytes:
+    """The canonical JSON of the content, at most `limit` bytes of it."""
     if isinstance(content, schemas.TextContent):
-        return text_content(content.text)
-    return json_content(content.data)
+        return text_content(content.text, limit=limit)
+    return json_content(content.data, limit=limit)
 
 
 def fingerprint_of(body: schemas.SendBody, content: bytes) -> str:

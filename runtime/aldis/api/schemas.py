@@ -6,14 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from aldis.domain.ids import MAX_NAME
 from aldis.domain.streams import MAX_POSITION
+from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN
 from aldis.services.pages import MAX_PAGE
 
 DEFAULT_PAGE = 50
-MAX_EXPIRY_SECONDS = 10 * 365 * 24 * 3600  # ten years; beyond it leave `expires_in` out
 
 Name = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}$")]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-ClientId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+ClientId = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_CLIENT_ID}}}$")]
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 Position = Annotated[int, Field(ge=0, le=MAX_POSITION)]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
@@ -81,7 +81,7 @@ class SendBody(Taken):
     from_: From | None = Field(default=None, alias="from")
     content: Annotated[TextContent | JsonContent, Field(discriminator="type")]
     priority: Literal["urgent", "high", "normal", "low"] | None = None
-    expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRY_SECONDS, description="Seconds.")] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN, description="Seconds.")] | None = None
     reply_to: Uuid | None = None
     client_id: ClientId | None = None
 

@@ -1,6 +1,6 @@
 """Devices and where their reading starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aldis.domain.cursors import Cursor, Positions
 from aldis.domain.ids import DeviceId, UserId
@@ -15,8 +15,8 @@ class Device:
     user: UserId
     id: DeviceId
     platform: str = "unknown"
-    start: Positions = Positions()
-    acked: Positions = Positions()
+    start: Positions = field(default_factory=Positions)
+    acked: Positions = field(default_factory=Positions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Attachment:
     restart: bool
 
 
-def attach(  # noqa: PLR0913 - the whole of what the decision depends on, named
+def attach(
     *,
     epoch: str,
     head: Positions,

@@ -46,7 +46,8 @@ class LaneHead:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a source as it goes over the wire: `body` is its JSON without `pos`, made once for all readers."""
+    """One entry of a source as it goes over the wire: `body` is the rest of its JSON after
+    `{"pos":N,`, made once for all readers."""
 
     pos: int
     body: bytes

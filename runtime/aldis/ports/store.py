@@ -186,6 +186,10 @@ class Transaction(Protocol):
         """Take the keys that are free; answer those that are held, by (scope, key). Claims must be distinct."""
         ...
 
+    async def release_keys(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Give back keys taken in this transaction, by (scope, key)."""
+        ...
+
     async def conversations(self, ids: Sequence[ConversationId]) -> dict[ConversationId, Conversation]:
         """The conversations that exist among `ids`."""
         ...
@@ -269,8 +273,8 @@ class Transaction(Protocol):
         """How many messages of `user` have a seq above `low` up to `high`."""
         ...
 
-    async def put_read_mark(self, conversation: ConversationId, user: UserId, mark: ReadMark) -> None:
-        """Store `read_seq` and `own_read` of a member."""
+    async def put_own_read(self, conversation: ConversationId, user: UserId, own_read: int) -> None:
+        """Store how many of the messages up to a member's `read_seq` are his own."""
         ...
 
     async def badge(self, user: UserId) -> int:
@@ -364,6 +368,10 @@ class Store(Protocol):
         self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
     ) -> list[Message]:
         """Messages by seq: descending below `before` (or from the head), or ascending above `after`."""
+        ...
+
+    async def badge(self, user: UserId) -> int:
+        """All that is unread for `user`."""
         ...
 
     async def device(self, user: UserId, device: DeviceId) -> Device | None:

@@ -6,5 +6,4 @@ from aldis.ports.store import Store
 
 async def read_badge(user: UserId, *, store: Store) -> int:
     """The number for the application's icon."""
-    async with store.begin() as transaction:
-        return await transaction.badge(user)
+    return await store.badge(user)

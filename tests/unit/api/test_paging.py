@@ -9,7 +9,7 @@ from aldis.domain.streams import MAX_POSITION
 
 @given(st.sampled_from(["before", "after"]), st.integers(0, MAX_POSITION))
 def test_a_place_comes_back_as_it_was(direction: str, seq: int) -> None:
-    """parse ∘ format is the identity."""
+    """Reading what was written gives the same, for every place."""
     assert decode_place(encode_place(direction, seq), HISTORY_PLACE) == (direction, seq)
 
 

@@ -64,6 +64,8 @@ def test_a_whole_send_is_taken() -> None:
         ({"to": {"user": "bob"}, "content": TEXT, "expires_in": True}, "bad_request", "expires_in"),
         ({"to": {"user": "bob"}, "content": TEXT, "client_id": ""}, "bad_request", "client_id"),
         ({"to": {"user": "bob"}, "content": TEXT, "client_id": "\x00"}, "bad_request", "client_id"),
+        ({"to": {"user": "bob"}, "content": TEXT, "client_id": "\ud800"}, "bad_request", "client_id"),
+        ({"to": {"user": "bob"}, "content": TEXT, "client_id": "x" * 129}, "bad_request", "client_id"),
         ({"to": {"user": "bob"}, "content": TEXT, "from": {"backend": "x"}}, "bad_request", "from.user"),
         ({"content": TEXT}, "bad_request", "to"),
         ([], "bad_json", None),

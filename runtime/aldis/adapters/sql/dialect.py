@@ -1,0 +1,89 @@
+"""All in which databases differ: how a list becomes rows, how an upsert is written, how transactions begin.
+
+Lists of keys go to the database as one JSON parameter, so that a statement has one text (and one plan) for any length.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, Table, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from aldis.domain.errors import AldisError, Unavailable
+from aldis.ports.store import Contention, Unstorable
+
+BUSY_MS = 5_000  # how long SQLite waits for another process's write (the command line beside a running serve)
+CACHE_KIB = 64 * 1024  # of pages in memory for each SQLite connection that writes
+
+
+class Dialect(Protocol):
+    """What the store asks of a database's own language."""
+
+    def rows(self, *columns: str) -> str:
+        """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text) or `name:int`."""
+        ...
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        """An INSERT that knows ON CONFLICT."""
+        ...
+
+    def translate(self, error: DBAPIError) -> AldisError:
+        """The port's error for a driver's."""
+        ...
+
+
+class SqliteDialect:
+    """SQLite 3.35 or newer, through aiosqlite."""
+
+    def rows(self, *columns: str) -> str:
+        """Rows out of `json_each`."""
+        fields = (
+            f"json_extract(value, '$[{position}]') AS {column.partition(':')[0]}"
+            for position, column in enumerate(columns)
+        )
+        return f"(SELECT {', '.join(fields)} FROM json_each(:rows))"
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        """SQLite's INSERT."""
+        return sqlite.insert(table)
+
+    def translate(self, error: DBAPIError) -> AldisError:
+        """Busy is contention, a refused row unstorable, all else (disk full, closed) unavailable."""
+        message = str(error.orig)
+        if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
+            return Contention("the database is busy", retry_after_ms=50)
+        if isinstance(error, IntegrityError) or isinstance(error.orig, (OverflowError, UnicodeEncodeError, ValueError)):
+            return Unstorable("the database refuses a row")
+        return Unavailable("the database does not answer")
+
+
+def as_rows(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+    """The parameter that `Dialect.rows` reads."""
+    return {"rows": json.dumps([list(row) for row in rows], ensure_ascii=False)}
+
+
+def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:
+    """Set what every SQLite connection needs; `begin` is the statement that opens a transaction."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # this module says BEGIN, not the driver
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"cache_size=-{CACHE_KIB}",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=4000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    if begin is not None:
+
+        @event.listens_for(engine, "begin")
+        def on_begin(connection: Any) -> None:
+            connection.exec_driver_sql(begin)

@@ -1,0 +1,152 @@
+"""Reads outside transactions. Every list is read by key and position, none by offset."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, func, or_, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aldis.adapters.sql import schema
+from aldis.adapters.sql.dialect import Dialect, as_rows
+from aldis.adapters.sql.rows import to_message
+from aldis.adapters.sql.sends import read_conversations
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
+from aldis.domain.messages import Kind, Message
+from aldis.domain.receipts import ReadMark
+from aldis.domain.status import Passage, Step
+from aldis.ports.store import ConversationRow, Entry, StateEntry, Want
+
+_MESSAGE_COLUMNS = ", ".join(f"m.{column.name}" for column in schema.messages.c)
+PASSAGES = 200  # moves looked at for one message and recipient: 20 devices, two steps, and repeats after reconnects
+
+
+async def read_entries(connection: AsyncConnection, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
+    """Pages of lanes; as positions have no gaps, a page is a range of the key."""
+    rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
+    statement = text(
+        f"SELECT w.want, e.seq AS pos, {_MESSAGE_COLUMNS} FROM "  # noqa: S608 - fixed column names only
+        f"{dialect.rows('want:int', 'user_id', 'lane', 'low:int', 'high:int')} w"
+        " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
+        " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
+    )
+    pages: list[list[Entry]] = [[] for _ in wants]
+    for row in await connection.execute(statement, as_rows(rows)):
+        pages[row.want].append(Entry(row.pos, to_message(row)))
+    return pages
+
+
+async def read_states(connection: AsyncConnection, dialect: Dialect, wants: Sequence[Want]) -> list[list[StateEntry]]:
+    """Pages of `r`; versions have gaps, so rows are numbered to cut each page."""
+    rows = [(index, w.user, w.after, w.limit) for index, w in enumerate(wants)]
+    statement = text(
+        "SELECT want, version, type, value FROM (SELECT w.want, w.most, s.version, s.type, s.value,"  # noqa: S608
+        " ROW_NUMBER() OVER (PARTITION BY w.want ORDER BY s.version) AS place FROM "
+        f"{dialect.rows('want:int', 'user_id', 'low:int', 'most:int')} w"
+        " JOIN states s ON s.user_id = w.user_id AND s.version > w.low) p WHERE place <= most ORDER BY want, version"
+    )
+    pages: list[list[StateEntry]] = [[] for _ in wants]
+    for want, version, type_, value in await connection.execute(statement, as_rows(rows)):
+        pages[want].append(StateEntry(version, type_, value.encode()))
+    return pages
+
+
+async def read_passages(
+    connection: AsyncConnection, message: Message, users: Sequence[UserId]
+) -> dict[UserId, tuple[int, list[Passage]]]:
+    """What passed a message, by recipient."""
+    events = schema.stream_events
+    statement = select(events.c.user_id, events.c.lane, events.c.seq).where(
+        events.c.message_id == message.id, events.c.user_id.in_(users)
+    )
+    places = {UserId(user): (lane, seq) for user, lane, seq in await connection.execute(statement)}
+    return {
+        user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()
+    }
+
+
+async def _passages(
+    connection: AsyncConnection, message: Message, user: UserId, lane: str, position: int
+) -> list[Passage]:
+    moves = schema.cursor_moves
+    found: list[Passage] = []
+    for source, place in ((lane, position), (message.conversation_id, message.seq)):
+        statement = (
+            select(moves.c.step, moves.c.device_id, moves.c.at)
+            .where(moves.c.user_id == user, moves.c.source == source, moves.c.high >= place, moves.c.low < place)
+            .order_by(moves.c.high)
+            .limit(PASSAGES)
+        )
+        rows = await connection.execute(statement)
+        found += [Passage(Step(step), DeviceId(device) if device else None, at) for step, device, at in rows]
+    return sorted(found, key=lambda passage: passage.at)
+
+
+async def read_message(connection: AsyncConnection, message_id: MessageId) -> Message | None:
+    """One message."""
+    row = (await connection.execute(select(schema.messages).where(schema.messages.c.id == message_id))).first()
+    return to_message(row) if row is not None else None
+
+
+async def read_history(
+    connection: AsyncConnection, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+) -> list[Message]:
+    """A page of a conversation."""
+    table = schema.messages
+    statement = select(table).where(table.c.conversation_id == conversation).limit(limit)
+    if after is not None:
+        statement = statement.where(table.c.seq > after).order_by(table.c.seq)
+    else:
+        statement = statement.order_by(table.c.seq.desc())
+        if before is not None:
+            statement = statement.where(table.c.seq < before)
+    return [to_message(row) for row in await connection.execute(statement)]
+
+
+async def read_conversation_rows(
+    connection: AsyncConnection, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+) -> list[ConversationRow]:
+    """A page of a user's conversations with marks and last messages."""
+    table, members = schema.conversations, schema.members
+    statement = (
+        select(table.c.id, table.c.head_seq, table.c.last_message_id, members)
+        .join_from(members, table, table.c.id == members.c.conversation_id)
+        .where(members.c.user_id == user)
+        .order_by(table.c.last_message_id.desc(), table.c.id.desc())
+        .limit(limit)
+    )
+    if kind is not None:
+        statement = statement.where(table.c.kind == kind.value)
+    if before is not None:
+        statement = statement.where(
+            or_(
+                table.c.last_message_id < before[0],
+                and_(table.c.last_message_id == before[0], table.c.id < before[1]),
+            )
+        )
+    rows = (await connection.execute(statement)).all()
+    return await _with_last(connection, rows)
+
+
+async def _with_last(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
+    table = schema.messages
+    ends = select(table).where(tuple_(table.c.conversation_id, table.c.seq).in_([(row.id, row.head_seq) for row in rows]))
+    last = {m.conversation_id: m for m in map(to_message, await connection.execute(ends))} if rows else {}
+    conversations = await read_conversations(connection, [row.id for row in rows])
+    return [
+        ConversationRow(
+            conversations[row.id],
+            ReadMark(head_seq=row.head_seq, read_seq=row.read_seq, own_total=row.own_total, own_read=row.own_read),
+            last.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+async def read_epoch(connection: AsyncConnection) -> str | None:
+    """The installation's epoch, None before the first migration has made one."""
+    return (await connection.execute(select(schema.installation.c.epoch))).scalar_one_or_none()
+
+
+async def count_rows(connection: AsyncConnection, table: str) -> int:
+    """How many rows a table has: for tests and the curious, never on a hot path."""
+    return int((await connection.execute(select(func.count()).select_from(schema.metadata.tables[table]))).scalar_one())

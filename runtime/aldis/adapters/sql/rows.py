@@ -1,0 +1,147 @@
+"""Rows to values and back: the only place that knows how a column spells a field."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row
+
+from aldis.domain.callers import ApiKey, Scope
+from aldis.domain.channels import Channel, ChannelType
+from aldis.domain.cursors import Positions
+from aldis.domain.devices import Device
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
+from aldis.domain.messages import Gone, Kind, Message, Sender
+from aldis.domain.streams import SOURCES, Priority
+from aldis.ports.store import Conversation
+
+_KINDS = {kind.value: kind for kind in Kind}
+_PRIORITIES = {priority.value: priority for priority in Priority}
+
+
+def to_message(row: Row[Any]) -> Message:
+    """A message from a row with the columns of `messages` by name."""
+    return Message(
+        id=MessageId(row.id),
+        conversation_id=ConversationId(row.conversation_id),
+        seq=row.seq,
+        kind=_KINDS[row.kind],
+        channel=row.channel,
+        sender=Sender(user=row.sender_user, backend=row.sender_backend),
+        content=row.content.encode() if row.content is not None else None,
+        priority=_PRIORITIES[row.priority],
+        client_id=row.client_id,
+        gone=Gone(row.gone) if row.gone is not None else None,
+        reply_to=row.reply_to,
+        thread_id=row.thread_id,
+        expires_at=row.expires_at,
+        edited_at=row.edited_at,
+    )
+
+
+def from_message(message: Message) -> dict[str, Any]:
+    """The row of a message."""
+    return {
+        "id": message.id,
+        "conversation_id": message.conversation_id,
+        "seq": message.seq,
+        "kind": message.kind.value,
+        "channel": message.channel,
+        "sender_user": message.sender.user,
+        "sender_backend": message.sender.backend,
+        "client_id": message.client_id,
+        "content": message.content.decode() if message.content is not None else None,
+        "gone": message.gone.value if message.gone is not None else None,
+        "priority": message.priority.value,
+        "reply_to": message.reply_to,
+        "thread_id": message.thread_id,
+        "expires_at": message.expires_at,
+        "edited_at": message.edited_at,
+    }
+
+
+def to_conversations(rows: Iterable[Row[Any]]) -> dict[ConversationId, Conversation]:
+    """Conversations from rows of (id, kind, channel, member)."""
+    found: dict[ConversationId, Conversation] = {}
+    for identifier, kind, channel, user in rows:
+        earlier = found.get(identifier)
+        members = (*earlier.members, UserId(user)) if earlier is not None else (UserId(user),)
+        found[identifier] = Conversation(identifier, _KINDS[kind], channel, members)
+    return found
+
+
+def to_device(row: Row[Any]) -> Device:
+    """A device from a row of `devices`."""
+    columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for columns by name
+    return Device(
+        user=UserId(row.user_id),
+        id=DeviceId(row.device_id),
+        platform=row.platform,
+        start=Positions(**{source: columns[f"start_{source}"] for source in SOURCES}),
+        acked=Positions(**{source: columns[f"acked_{source}"] for source in SOURCES}),
+    )
+
+
+def from_device(device: Device, seen_at: int) -> dict[str, Any]:
+    """The row of a device."""
+    return {
+        "user_id": device.user,
+        "device_id": device.id,
+        "platform": device.platform,
+        **{f"start_{source}": device.start.at(source) for source in SOURCES},
+        **{f"acked_{source}": device.acked.at(source) for source in SOURCES},
+        "seen_at": seen_at,
+    }
+
+
+def to_api_key(row: Row[Any]) -> ApiKey:
+    """A key from a row of `api_keys`."""
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        hash=row.hash,
+        scopes=frozenset(map(Scope, json.loads(row.scopes))),
+        channels=frozenset(json.loads(row.channels)),
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def from_api_key(key: ApiKey) -> dict[str, Any]:
+    """The row of a key."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hash": key.hash,
+        "scopes": json.dumps(sorted(key.scopes)),
+        "channels": json.dumps(sorted(key.channels)),
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def to_channel(row: Row[Any]) -> Channel:
+    """A channel from a row of `channels`."""
+    return Channel(
+        name=row.name,
+        type=ChannelType(row.type),
+        display_name=row.display_name,
+        priority=_PRIORITIES[row.priority],
+        time_to_live_ms=row.time_to_live_ms,
+        max_content_bytes=row.max_content_bytes,
+        messages_per_second=row.messages_per_second,
+    )
+
+
+def from_channel(channel: Channel, now: int) -> dict[str, Any]:
+    """The row of a channel."""
+    return {
+        "name": channel.name,
+        "type": channel.type.value,
+        "display_name": channel.display_name,
+        "priority": channel.priority.value,
+        "time_to_live_ms": channel.time_to_live_ms,
+        "max_content_bytes": channel.max_content_bytes,
+        "messages_per_second": channel.messages_per_second,
+        "updated_at": now,
+    }

@@ -1,0 +1,215 @@
+"""The tables. Migrations make them; a test says that the two agree.
+
+Ids are text in their one form, times Unix milliseconds, JSON text as it was encoded. Stream tables lead with the user
+and message tables with the conversation, their natural shard keys. On SQLite the narrow tables are clustered by key.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER keys
+
+
+def _text(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=null)
+
+
+def _number(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger, primary_key=key, nullable=null, autoincrement=False)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    _text("epoch"),
+    _number("created_at"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    _text("name", key=True),
+    _text("type"),
+    _text("display_name"),
+    _text("priority"),
+    _number("time_to_live_ms", null=True),
+    _number("max_content_bytes", null=True),
+    _number("messages_per_second", null=True),
+    _number("updated_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _text("id", key=True),
+    _text("name"),
+    _text("hash"),
+    _text("scopes"),
+    _text("channels"),
+    _number("created_at"),
+    _number("revoked_at", null=True),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _text("id", key=True),
+    _text("kind"),
+    _text("channel"),
+    _number("head_seq"),
+    _text("last_message_id"),
+    sqlite_with_rowid=False,
+)
+
+members = Table(
+    "members",
+    metadata,
+    _text("conversation_id", key=True),
+    _text("user_id", key=True),
+    _count("own_total"),
+    _count("own_read"),
+    _count("read_seq"),
+    _count("delivered_express"),
+    _count("delivered_standard"),
+    Index("ix_members_user_id", "user_id", "conversation_id"),
+    sqlite_with_rowid=False,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _text("id", key=True),
+    _text("conversation_id"),
+    _number("seq"),
+    _text("kind"),
+    _text("channel"),
+    _text("sender_user", null=True),
+    _text("sender_backend", null=True),
+    _text("client_id", null=True),
+    _text("content", null=True),
+    _text("gone", null=True),
+    _text("priority"),
+    _text("reply_to", null=True),
+    _text("thread_id", null=True),
+    _number("expires_at", null=True),
+    _number("edited_at", null=True),
+    UniqueConstraint("conversation_id", "seq"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _text("scope", key=True),
+    _text("key", key=True),
+    _text("message_id"),
+    _text("fingerprint", null=True),
+    _number("expires_at"),
+    Index("ix_idempotency_keys_expires_at", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+stream_heads = Table(
+    "stream_heads",
+    metadata,
+    _text("user_id", key=True),
+    _text("source", key=True),
+    _number("seq"),
+    _count("floor"),
+    _count("acked"),
+    _number("due_at", null=True),
+    _count("attempt"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_stream_heads_due_at",
+    stream_heads.c.due_at,
+    sqlite_where=stream_heads.c.due_at.is_not(None),
+    postgresql_where=stream_heads.c.due_at.is_not(None),
+)
+
+stream_events = Table(
+    "stream_events",
+    metadata,
+    _text("user_id", key=True),
+    _text("lane", key=True),
+    _number("seq", key=True),
+    _text("message_id"),
+    _text("conversation_id"),
+    _number("conversation_seq"),
+    Column("own", Boolean, nullable=False),
+    Index("ix_stream_events_message_id", "message_id", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+states = Table(
+    "states",
+    metadata,
+    _text("user_id", key=True),
+    _text("key", key=True),
+    _number("version"),
+    _text("type"),
+    _text("value"),
+    UniqueConstraint("user_id", "version"),
+    sqlite_with_rowid=False,
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    _text("user_id", key=True),
+    _text("device_id", key=True),
+    _text("platform"),
+    *(_count(f"start_{source}") for source in ("e", "s", "be", "bs", "r")),
+    *(_count(f"acked_{source}") for source in ("e", "s", "be", "bs", "r")),
+    _number("seen_at"),
+    sqlite_with_rowid=False,
+)
+
+cursor_moves = Table(
+    "cursor_moves",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _text("user_id"),
+    _text("device_id", null=True),
+    _text("source"),
+    _text("step"),
+    _number("low"),
+    _number("high"),
+    _number("at"),
+    Index("ix_cursor_moves_user_id", "user_id", "source", "high"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _text("topic"),
+    Column("payload", LargeBinary, nullable=False),
+    _number("created_at"),
+    _number("leased_until", null=True),
+)

@@ -1,0 +1,146 @@
+"""The part of a transaction that looks after what is due, what is to leave and what has aged; and the few settings."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aldis.adapters.sql import schema
+from aldis.adapters.sql.dialect import Dialect
+from aldis.adapters.sql.rows import from_api_key, from_channel
+from aldis.domain.callers import ApiKey
+from aldis.domain.channels import Channel
+from aldis.domain.ids import MessageId, UserId
+from aldis.domain.streams import Lane
+from aldis.ports.store import Due, OutboxRow
+
+
+class Sweeps:
+    """Leases and deletions of one open transaction."""
+
+    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    async def lease_due(self, now: int, until: int, limit: int) -> list[Due]:
+        """Take what is due by moving it to the lease's end: a sweeper that dies leaves it due again then."""
+        heads = schema.stream_heads
+        chosen = (
+            select(heads.c.user_id, heads.c.source, heads.c.attempt)
+            .where(heads.c.due_at.is_not(None), heads.c.due_at <= now)
+            .order_by(heads.c.due_at)
+            .limit(limit)
+        )
+        due = [Due(user, lane, attempt) for user, lane, attempt in await self._connection.execute(chosen)]
+        if due:
+            statement = (
+                heads.update()
+                .where(and_(heads.c.user_id == bindparam("who"), heads.c.source == bindparam("lane")))
+                .values(due_at=until)
+            )
+            await self._connection.execute(statement, [{"who": d.user, "lane": d.lane} for d in due])
+        return due
+
+    async def settle_due(self, rung: Sequence[tuple[UserId, Lane, int, int | None]]) -> None:
+        """Store when to ring next, unless the lane was closed meanwhile."""
+        heads = schema.stream_heads
+        statement = (
+            heads.update()
+            .where(
+                and_(
+                    heads.c.user_id == bindparam("who"),
+                    heads.c.source == bindparam("lane"),
+                    heads.c.due_at.is_not(None),
+                    heads.c.acked < heads.c.seq,
+                )
+            )
+            .values(attempt=bindparam("rings"), due_at=bindparam("again"))
+        )
+        rows = [{"who": who, "lane": lane, "rings": rings, "again": again} for who, lane, rings, again in rung]
+        if rows:
+            await self._connection.execute(statement, rows)
+
+    async def lease_outbox(self, now: int, until: int, limit: int) -> list[OutboxRow]:
+        """Take rows by their lease."""
+        table = schema.outbox
+        chosen = (
+            select(table.c.id, table.c.topic, table.c.payload)
+            .where(or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
+            .order_by(table.c.id)
+            .limit(limit)
+        )
+        rows = [OutboxRow(*row) for row in await self._connection.execute(chosen)]
+        if rows:
+            ids = [row.id for row in rows]
+            await self._connection.execute(update(table).where(table.c.id.in_(ids)).values(leased_until=until))
+        return rows
+
+    async def delete_outbox(self, ids: Sequence[int]) -> None:
+        """Forget rows."""
+        await self._connection.execute(delete(schema.outbox).where(schema.outbox.c.id.in_(ids)))
+
+    async def trim(self, before: MessageId, limit: int) -> int:
+        """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears."""
+        events, heads = schema.stream_events, schema.stream_heads
+        oldest = (
+            select(events.c.user_id, events.c.lane, events.c.seq)
+            .where(events.c.message_id < before)
+            .order_by(events.c.message_id)
+            .limit(limit)
+            .subquery()
+        )
+        grouped = select(oldest.c.user_id, oldest.c.lane, func.max(oldest.c.seq)).group_by(
+            oldest.c.user_id, oldest.c.lane
+        )
+        floors = [(user, lane, floor) for user, lane, floor in await self._connection.execute(grouped)]
+        if not floors:
+            return 0
+        rows = [{"who": user, "at": lane, "high": floor} for user, lane, floor in sorted(floors)]
+        raise_floor = (
+            heads.update()
+            .where(
+                and_(
+                    heads.c.user_id == bindparam("who"),
+                    heads.c.source == bindparam("at"),
+                    heads.c.floor < bindparam("high"),
+                )
+            )
+            .values(floor=bindparam("high"))
+        )
+        drop = delete(events).where(
+            and_(
+                events.c.user_id == bindparam("who"), events.c.lane == bindparam("at"), events.c.seq <= bindparam("high")
+            )
+        )
+        await self._connection.execute(raise_floor, rows)
+        dropped = 0
+        for row in rows:
+            dropped += (await self._connection.execute(drop, row)).rowcount
+        return dropped
+
+    async def delete_keys(self, now: int, limit: int) -> int:
+        """Forget expired keys, some at a time."""
+        keys = schema.idempotency_keys
+        chosen = select(keys.c.scope, keys.c.key).where(keys.c.expires_at <= now).order_by(keys.c.expires_at).limit(limit)
+        rows = [{"its": scope, "name": key} for scope, key in await self._connection.execute(chosen)]
+        if rows:
+            statement = delete(keys).where(and_(keys.c.scope == bindparam("its"), keys.c.key == bindparam("name")))
+            await self._connection.execute(statement, rows)
+        return len(rows)
+
+    async def put_api_key(self, key: ApiKey) -> None:
+        """Upsert a key."""
+        table = schema.api_keys
+        insert = self._dialect.insert(table)
+        statement = insert.on_conflict_do_update(
+            index_elements=[table.c.id], set_={"revoked_at": insert.excluded.revoked_at}
+        )
+        await self._connection.execute(statement, from_api_key(key))
+
+    async def put_channel(self, channel: Channel, now: int) -> None:
+        """Upsert a channel."""
+        table = schema.channels
+        insert = self._dialect.insert(table)
+        changed = {c.name: insert.excluded[c.name] for c in table.c if not c.primary_key}
+        statement = insert.on_conflict_do_update(index_elements=[table.c.name], set_=changed)
+        await self._connection.execute(statement, from_channel(channel, now))

@@ -1,0 +1,104 @@
+"""The group committer: concurrent sends become one transaction, and each gets its own answer.
+
+Sharded by conversation, so that a sender's order into a conversation holds, also through retry and bisection. A repeat
+inside a group collapses onto the first; a repeat of an earlier message reads the stored answer. One row that cannot be
+stored is found by bisection and fails alone. The sender is answered after the commit, then the gateways are rung.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from zlib import crc32
+
+from aldis.domain.errors import AldisError, Rejected, Unavailable
+from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.streams import Batch
+from aldis.ports.clock import Clock
+from aldis.ports.store import Contention, Store, Unstorable
+from aldis.services.grouping import Done, Grouper
+from aldis.services.ring import Ringer
+from aldis.services.store_group import store_group
+from aldis.telemetry.metrics import Metrics
+
+GROUP = 200  # sends in one transaction: beyond this a group costs latency and gains no rate
+WAITING = 20_000  # sends queued a shard: a few seconds of work; beyond this the sender is told to come back
+TRIES = 5  # against contention
+
+
+class GroupCommitter:
+    """Stores sends; one instance a process."""
+
+    def __init__(self, *, store: Store, ringer: Ringer, clock: Clock, metrics: Metrics) -> None:
+        self._store = store
+        self._ringer = ringer
+        self._clock = clock
+        self._metrics = metrics
+        self._shards = [
+            Grouper(self._commit, name="send", most=GROUP, bound=WAITING, metrics=metrics)
+            for _ in range(store.concurrent_writers)
+        ]
+
+    def submit(self, command: SendMessage, done: Done[Stored]) -> None:
+        """Queue a send; `done` gets where it was stored, or why not."""
+        shard = crc32(command.conversation_id.encode()) % len(self._shards)
+        self._shards[shard].submit(command, done)
+
+    async def send(self, commands: Sequence[SendMessage]) -> list[Stored | Rejected | Unavailable]:
+        """Store these and answer for each, in order."""
+        answers: list[Stored | AldisError | None] = [None] * len(commands)
+        left = len(commands)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(index: int, answer: Stored | AldisError) -> None:
+            nonlocal left
+            answers[index] = answer
+            left -= 1
+            if left == 0 and not finished.done():
+                finished.set_result(None)
+
+        for index, command in enumerate(commands):
+            self.submit(command, lambda answer, index=index: answered(index, answer))  # type: ignore[misc]
+        if commands:
+            await finished
+        return [a for a in answers if isinstance(a, (Stored, Rejected, Unavailable))]
+
+    async def settle(self) -> None:
+        """Wait until all that was submitted is answered."""
+        for shard in self._shards:
+            await shard.settle()
+
+    async def _commit(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
+        try:
+            return await self._retry(group)
+        except Unstorable:
+            if len(group) == 1:
+                return [Rejected("unstorable", "the database refuses this message; change its content")]
+        middle = len(group) // 2
+        # One after the other: the halves may share conversations, whose order must hold.
+        return await self._commit(group[:middle]) + await self._commit(group[middle:])
+
+    async def _retry(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
+        for attempt in range(1, TRIES + 1):
+            try:
+                answers, batches = await store_group(group, store=self._store, now_ms=self._clock.now_ms())
+            except Contention:
+                if attempt == TRIES:
+                    raise
+                await self._clock.sleep(random.uniform(0.5, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - spreads retries
+            else:
+                self._count(group, answers)
+                await self._ring(batches)
+                return answers
+        raise AssertionError("unreachable")
+
+    async def _ring(self, batches: Sequence[Batch]) -> None:
+        await self._ringer.ring(batches)
+
+    def _count(self, group: Sequence[SendMessage], answers: Sequence[Stored | AldisError]) -> None:
+        for command, answer in zip(group, answers, strict=True):
+            if not isinstance(answer, Stored):
+                continue
+            if answer.duplicate:
+                self._metrics.messages_duplicate.inc()
+            else:
+                self._metrics.messages_accepted.labels(kind=command.kind.value, lane=command.lane).inc()

@@ -1,0 +1,106 @@
+"""Grouping: what arrives while one group is being worked on makes up the next.
+
+At rest an item is a group of its own and waits for nobody; under load groups grow to what the work can take. Nothing
+here sleeps, so there is no linger to tune. Answers go to callbacks: no future and no task for each item.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from aldis.domain.errors import AldisError, Unavailable
+from aldis.telemetry.metrics import Metrics
+from aldis.telemetry.tasks import spawn
+
+T = TypeVar("T")
+R = TypeVar("R")
+Done = Callable[[R | AldisError], None]
+
+log = structlog.get_logger(__name__)
+
+
+class Grouper(Generic[T, R]):
+    """Hands items in order to `work`, at most `most` at a time, one group after the other.
+
+    `work` answers one result or `AldisError` for each item, in order; what it raises is every item's answer. With more
+    than `bound` items waiting, new ones are answered `Unavailable` at once.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R | AldisError]]],
+        *,
+        name: str,
+        most: int,
+        bound: int,
+        metrics: Metrics,
+    ) -> None:
+        self._work = work
+        self._name = name
+        self._most = most
+        self._bound = bound
+        self._waiting: deque[tuple[T, Done[R] | None]] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._sizes = metrics.commit_group_size.labels(group=name)
+        self._seconds = metrics.commit_seconds.labels(group=name)
+
+    def submit(self, item: T, done: Done[R] | None = None) -> None:
+        """Queue an item; `done` is called on the event loop with its answer."""
+        if len(self._waiting) >= self._bound:
+            if done is not None:
+                done(Unavailable("too much is waiting to be stored", retry_after_ms=1000))
+            return
+        self._waiting.append((item, done))
+        if self._runner is None:
+            self._runner = spawn(self._run(), f"group-{self._name}")
+
+    async def ask(self, item: T) -> R:
+        """Queue an item and wait for its answer; raises the `AldisError` when it is one."""
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+        def done(result: R | AldisError) -> None:
+            if answer.done():
+                return  # the asker has gone
+            if isinstance(result, AldisError):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        self.submit(item, done)
+        return await answer
+
+    async def settle(self) -> None:
+        """Wait until nothing is waiting."""
+        while self._runner is not None:
+            await asyncio.wait([self._runner])
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                size = min(self._most, len(self._waiting))
+                await self._finish([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._runner = None
+
+    async def _finish(self, group: Sequence[tuple[T, Done[R] | None]]) -> None:
+        started = time.perf_counter()
+        answers = await self._answers([item for item, _ in group])
+        self._seconds.observe(time.perf_counter() - started)
+        self._sizes.observe(len(group))
+        for (_, done), answer in zip(group, answers, strict=True):
+            if done is not None:
+                done(answer)
+
+    async def _answers(self, items: Sequence[T]) -> Sequence[R | AldisError]:
+        try:
+            return await self._work(items)
+        except AldisError as error:
+            return [error] * len(items)
+        except Exception:
+            # The edge of a group: its askers must get an answer, and the next group must run.
+            log.exception("group_failed", group=self._name, size=len(items))
+            return [Unavailable("this could not be stored now")] * len(items)

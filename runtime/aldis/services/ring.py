@@ -1,0 +1,46 @@
+"""Ring the gateways of those who have something new, after the commit that made it.
+
+Senders commit first and look the registry up then; a connection registers first and reads the store then: whichever
+comes second sees the other.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from aldis.domain.errors import Unavailable
+from aldis.ports.backplane import Backplane, Knock, Ring
+from aldis.ports.presence import Presence
+
+log = structlog.get_logger(__name__)
+
+
+class Ringer:
+    """Presence and backplane together."""
+
+    def __init__(self, *, presence: Presence, backplane: Backplane) -> None:
+        self._presence = presence
+        self._backplane = backplane
+
+    async def ring(self, rings: Sequence[Ring]) -> int:
+        """Send each ring to the nodes of its user; answer how many users were found connected.
+
+        A lost doorbell is healed by positions, so no failure of it reaches the caller.
+        """
+        if not rings:
+            return 0
+        try:
+            nodes = await self._presence.nodes_of([ring.user for ring in rings])
+            by_node: dict[str, list[Ring]] = {}
+            for ring in rings:
+                for node in nodes.get(ring.user, ()):
+                    by_node.setdefault(node, []).append(ring)
+            await self._backplane.ring(by_node)
+        except Unavailable as error:
+            log.warning("doorbell_lost", reason=error.message, rings=len(rings))
+            return 0
+        return len(nodes)
+
+    async def knock(self, users: Sequence[Knock]) -> int:
+        """Ask the users' gateways to look into the store."""
+        return await self.ring(users)

@@ -1,0 +1,254 @@
+"""One transaction for a group of sends: the recipe itself.
+
+Locks go in one order: keys, conversations, members, lanes, each sorted by the store. What is refused takes no key, no
+seq and no position; a repeat takes none either, so both kinds of number stay gapless.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aldis.domain.errors import AldisError, Rejected
+from aldis.domain.ids import ConversationId, MessageId, UserId
+from aldis.domain.messages import Kind, Message, SendMessage, Stored
+from aldis.domain.retry import RetryPolicy
+from aldis.domain.streams import Batch, Event, Source
+from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
+from aldis.services.render import message_event, message_json, sender_view, value_json
+
+CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
+REQUEST_KEY_MS = 24 * 3600 * 1000
+RING = RetryPolicy()
+ACCEPTED = "message.accepted"
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group on its way: commands by index, and the answers as they become known."""
+
+    commands: Sequence[SendMessage]
+    answers: dict[int, Stored | AldisError] = field(default_factory=dict)
+    repeats: dict[int, int] = field(default_factory=dict)  # index of a repeat -> index of the first
+
+    def open(self) -> list[tuple[int, SendMessage]]:
+        """Those not yet answered and no repeats."""
+        return [
+            (index, command)
+            for index, command in enumerate(self.commands)
+            if index not in self.answers and index not in self.repeats
+        ]
+
+    def finish(self) -> list[Stored | AldisError]:
+        """All answers in order; a repeat gets the first one's, marked as such."""
+        for repeat, first in self.repeats.items():
+            answer = self.answers[first]
+            if isinstance(answer, Stored):
+                answer = Stored(answer.message_id, answer.conversation_id, answer.seq, duplicate=True)
+            self.answers.setdefault(repeat, answer)
+        return [self.answers[index] for index in range(len(self.commands))]
+
+
+async def store_group(
+    commands: Sequence[SendMessage], *, store: Store, now_ms: int
+) -> tuple[list[Stored | AldisError], list[Batch]]:
+    """Store a group; answer one result a command, and what the gateways are to be told."""
+    group = _Group(commands)
+    _collapse(group)
+    async with store.begin() as transaction:
+        conversations = await _resolve(group, transaction)
+        await _claim(group, transaction, now_ms)
+        messages = await _store_messages(group, transaction, conversations)
+        batches = await _store_entries(messages, transaction, conversations, now_ms)
+    return group.finish(), batches
+
+
+def _collapse(group: _Group) -> None:
+    """Mark the repeats inside the group; one with another body is refused."""
+    first: dict[tuple[str, str], int] = {}
+    for index, command in enumerate(group.commands):
+        keys = [(command.sender.scope, key) for key in command.keys]
+        earlier = next((first[key] for key in keys if key in first), None)
+        if earlier is None:
+            first.update(dict.fromkeys(keys, index))
+        elif _mismatch(command, group.commands[earlier].fingerprint, group.commands[earlier].request_key):
+            group.answers[index] = _mismatch_error()
+        else:
+            group.repeats[index] = earlier
+
+
+async def _resolve(group: _Group, transaction: Transaction) -> dict[ConversationId, Conversation]:
+    """Find the conversations written to and the messages replied to; refuse what does not fit."""
+    wanted = sorted({command.conversation_id for _, command in group.open() if command.members is None})
+    known = await transaction.conversations(wanted)
+    parents = sorted({command.reply_to for _, command in group.open() if command.reply_to is not None})
+    replied = await transaction.messages(parents) if parents else {}
+    for index, command in group.open():
+        if command.members is not None:
+            known.setdefault(
+                command.conversation_id,
+                Conversation(command.conversation_id, command.kind, command.channel, command.members),
+            )
+        refusal = _refusal(command, known.get(command.conversation_id), replied)
+        if refusal is not None:
+            group.answers[index] = refusal
+    return known
+
+
+def _refusal(
+    command: SendMessage, conversation: Conversation | None, replied: dict[MessageId, Message]
+) -> Rejected | None:
+    user = command.sender.user
+    if conversation is None or (user is not None and user not in conversation.members):
+        return Rejected("not_found", "no such conversation of yours", field="to.conversation")
+    if user is not None and conversation.kind is Kind.NOTIFICATION:
+        return Rejected("read_only", "notifications are one-way: you cannot answer into them", field="to.conversation")
+    if command.reply_to is not None:
+        parent = replied.get(command.reply_to)
+        if parent is None or parent.conversation_id != conversation.id:
+            return Rejected("not_found", "no such message in this conversation", field="reply_to")
+    return None
+
+
+async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
+    """Take the keys; answer those whose key is held with what was stored then."""
+    claims = {
+        (command.sender.scope, key): KeyClaim(
+            command.sender.scope,
+            key,
+            command.message_id,
+            command.fingerprint if key.startswith("h:") else None,
+            now_ms + (REQUEST_KEY_MS if key.startswith("h:") else CLIENT_KEY_MS),
+        )
+        for _, command in group.open()
+        for key in command.keys
+    }
+    held = await transaction.claim_keys(list(claims.values()))
+    if not held:
+        return
+    stored = await transaction.messages(sorted({holder.message_id for holder in held.values()}))
+    unused: list[tuple[str, str]] = []
+    for index, command in group.open():
+        keys = [(command.sender.scope, key) for key in command.keys]
+        holders = [held[key] for key in keys if key in held]
+        if holders:
+            group.answers[index] = _repeat_of(command, holders[-1], stored)
+            unused += [key for key in keys if key not in held]
+    if unused:
+        await transaction.release_keys(unused)
+
+
+def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, Message]) -> Stored | Rejected:
+    if _mismatch(command, holder.fingerprint, command.request_key if holder.fingerprint is not None else None):
+        return _mismatch_error()
+    message = stored[holder.message_id]
+    return Stored(message.id, message.conversation_id, message.seq, duplicate=True)
+
+
+def _mismatch(command: SendMessage, fingerprint: str | None, request_key: str | None) -> bool:
+    same_key = command.request_key is not None and command.request_key == request_key
+    return same_key and command.fingerprint != fingerprint
+
+
+def _mismatch_error() -> Rejected:
+    return Rejected(
+        "idempotency_mismatch", "this Idempotency-Key was used with another body", field="Idempotency-Key"
+    )
+
+
+async def _store_messages(
+    group: _Group, transaction: Transaction, conversations: dict[ConversationId, Conversation]
+) -> list[Message]:
+    """Give each fresh message its seq, in order, and store it."""
+    fresh = group.open()
+    if not fresh:
+        return []
+    counts = Counter(command.conversation_id for _, command in fresh)
+    newest = {command.conversation_id: command.message_id for _, command in fresh}
+    growths = [Growth(conversations[key], count, newest[key]) for key, count in counts.items()]
+    heads = await transaction.extend_conversations(growths)
+    parents = await _parents(transaction, fresh)
+    following = {key: head - counts[key] for key, head in heads.items()}
+    messages = []
+    for index, command in fresh:
+        following[command.conversation_id] = seq = following[command.conversation_id] + 1
+        messages.append(_message(command, seq, conversations[command.conversation_id], parents))
+        group.answers[index] = Stored(command.message_id, command.conversation_id, seq)
+    own = Counter((m.conversation_id, m.sender.user) for m in messages if m.sender.user is not None)
+    await transaction.count_own(own)
+    await transaction.insert_messages(messages)
+    return messages
+
+
+async def _parents(
+    transaction: Transaction, fresh: Sequence[tuple[int, SendMessage]]
+) -> dict[MessageId, Message]:
+    wanted = sorted({command.reply_to for _, command in fresh if command.reply_to is not None})
+    return await transaction.messages(wanted) if wanted else {}
+
+
+def _message(
+    command: SendMessage, seq: int, conversation: Conversation, parents: dict[MessageId, Message]
+) -> Message:
+    parent = parents[command.reply_to] if command.reply_to is not None else None
+    return Message(
+        id=command.message_id,
+        conversation_id=conversation.id,
+        seq=seq,
+        kind=conversation.kind,
+        channel=conversation.channel,
+        sender=command.sender,
+        content=command.content,
+        priority=command.priority,
+        client_id=command.client_id,
+        reply_to=command.reply_to,
+        thread_id=(parent.thread_id or parent.id) if parent is not None else None,
+        expires_at=command.expires_at,
+    )
+
+
+async def _store_entries(
+    messages: Sequence[Message],
+    transaction: Transaction,
+    conversations: dict[ConversationId, Conversation],
+    now_ms: int,
+) -> list[Batch]:
+    """Put each message into the lane of each member, the sender included, and the events into the outbox."""
+    if not messages:
+        return []
+    counts: Counter[tuple[UserId, Source]] = Counter()
+    due: dict[tuple[UserId, Source], int] = {}
+    for message in messages:
+        for user in conversations[message.conversation_id].members:
+            counts[user, message.lane] += 1
+            if user != message.sender.user:
+                due[user, message.lane] = now_ms + RING.initial_ms
+    heads = await transaction.extend_sources(counts, due)
+    following = {key: head - counts[key] for key, head in heads.items()}
+    entries: list[LaneEntry] = []
+    events: dict[tuple[UserId, Source], list[Event]] = {}
+    for message in messages:
+        body = message_event(message_json(message, now_ms))  # once, whoever gets it
+        for user in conversations[message.conversation_id].members:
+            key = (user, message.lane)
+            following[key] = position = following[key] + 1
+            own = user == message.sender.user
+            entries.append(
+                LaneEntry(user, message.lane, position, message.id, message.conversation_id, message.seq, own)
+            )
+            events.setdefault(key, []).append(Event(position, body))
+    await transaction.insert_entries(entries)
+    await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
+    return [Batch(user, source, tuple(of_lane)) for (user, source), of_lane in events.items()]
+
+
+def _fact(message: Message, conversations: dict[ConversationId, Conversation]) -> dict[str, object]:
+    """What an event says of a message: everything but its content."""
+    return {
+        "message_id": message.id,
+        "conversation_id": message.conversation_id,
+        "channel": message.channel,
+        "kind": message.kind.value,
+        "seq": message.seq,
+        "sender": sender_view(message.sender),
+        "recipients": [u for u in conversations[message.conversation_id].members if u != message.sender.user],
+    }

@@ -1,0 +1,211 @@
+"""One transaction for a group of moves: devices forward, receipts and read marks as state for the others.
+
+Positions only move forward and receipts only grow, so a move that comes twice, late or out of order changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from aldis.domain.devices import Device
+from aldis.domain.errors import AldisError, Rejected
+from aldis.domain.ids import ConversationId, DeviceId, UserId
+from aldis.domain.receipts import ReadMark, Receipt
+from aldis.domain.status import Step
+from aldis.domain.streams import LANES, Batch, Event, Source
+from aldis.ports.store import LaneMove, Move, Range, State, Store, Transaction
+from aldis.services.render import receipt_json, state_event, value_json
+
+Answer = tuple[int, int] | None | AldisError
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A device has confirmed up to these positions."""
+
+    user: UserId
+    device: DeviceId
+    positions: dict[Source, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Entries above `low` up to `high` were written to a device's socket, the last of them at `at`."""
+
+    user: UserId
+    device: DeviceId
+    source: Source
+    low: int
+    high: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A member has read up to `seq`; `device` is None when it was said by REST."""
+
+    user: UserId
+    device: DeviceId | None
+    conversation_id: ConversationId
+    seq: int
+
+
+MoveCommand = Ack | Sent | Read
+
+
+async def store_moves(
+    group: Sequence[MoveCommand], *, store: Store, now_ms: int
+) -> tuple[list[Answer], list[Batch]]:
+    """Store a group; answer (unread, badge) for reads, None for the rest, and what the gateways are to be told."""
+    acks = [command for command in group if isinstance(command, Ack)]
+    reads = [(index, command) for index, command in enumerate(group) if isinstance(command, Read)]
+    notes = [
+        Move(c.user, c.device, c.source, Step.SENT, c.low, c.high, c.at) for c in group if isinstance(c, Sent)
+    ]
+    answers: list[Answer] = [None] * len(group)
+    async with store.begin() as transaction:
+        marks = await _read_marks([read for _, read in reads], transaction)
+        moves = await _advance_devices(acks, transaction, now_ms)
+        receipts = await _delivered(moves, transaction)
+        read_moves, states = await _mark_read(reads, marks, answers, transaction, now_ms)
+        receipts += [
+            Receipt(conversation_id=ConversationId(move.source), user=move.user, read_seq=move.high)
+            for move in read_moves
+        ]
+        states += await _tell_others(receipts, transaction)
+        await transaction.advance_lanes(_lane_moves(moves))
+        await transaction.record_moves(notes + moves + read_moves)
+        states += await _badges(reads, answers, marks, transaction)
+        batches = await put_states(states, transaction)
+    return answers, batches
+
+
+async def _advance_devices(acks: Sequence[Ack], transaction: Transaction, now_ms: int) -> list[Move]:
+    """Move devices forward; answer the moves of their lanes."""
+    if not acks:
+        return []
+    known = await transaction.devices(sorted({(ack.user, ack.device) for ack in acks}))
+    before = dict(known)
+    for ack in acks:
+        device = known.get((ack.user, ack.device))
+        if device is None:
+            continue  # removed meanwhile: nobody is left to be moved
+        acked = device.acked
+        for source, position in ack.positions.items():
+            acked = acked.advance(source, position)
+        known[ack.user, ack.device] = replace(device, acked=acked)
+    changed = [device for key, device in known.items() if device != before[key]]
+    await transaction.put_devices(changed, now_ms)
+    return [move for device in changed for move in _moves(before[device.user, device.id], device, now_ms)]
+
+
+def _moves(before: Device, after: Device, now_ms: int) -> Iterable[Move]:
+    for lane in LANES:
+        low, high = before.acked.at(lane), after.acked.at(lane)
+        if high > low:
+            yield Move(after.user, after.id, lane, Step.ACKED, low, high, now_ms)
+
+
+def _lane_moves(moves: Sequence[Move]) -> list[LaneMove]:
+    highest: dict[tuple[UserId, str], int] = {}
+    for move in moves:
+        key = (move.user, move.source)
+        highest[key] = max(highest.get(key, 0), move.high)
+    return [LaneMove(user, "e" if lane == "e" else "s", high) for (user, lane), high in highest.items()]
+
+
+async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Receipt]:
+    """What others' messages the moves have passed, as receipts of their receivers."""
+    ranges = [Range(move.user, "e" if move.source == "e" else "s", move.low, move.high) for move in moves]
+    return [
+        Receipt(
+            conversation_id=heard.conversation_id,
+            user=heard.user,
+            express=heard.seq if heard.lane == "e" else 0,
+            standard=heard.seq if heard.lane == "s" else 0,
+        )
+        for heard in await transaction.heard(ranges)
+    ]
+
+
+async def _read_marks(
+    reads: Sequence[Read], transaction: Transaction
+) -> dict[tuple[ConversationId, UserId], ReadMark]:
+    keys = sorted({(read.conversation_id, read.user) for read in reads})
+    return await transaction.read_marks(keys) if keys else {}
+
+
+async def _mark_read(
+    reads: Sequence[tuple[int, Read]],
+    marks: dict[tuple[ConversationId, UserId], ReadMark],
+    answers: list[Answer],
+    transaction: Transaction,
+    now_ms: int,
+) -> tuple[list[Move], list[State]]:
+    """Move read marks forward in `marks`; answer the moves and what the reader's other devices are told."""
+    moves: list[Move] = []
+    states: list[State] = []
+    for index, read in reads:
+        key = (read.conversation_id, read.user)
+        mark = marks.get(key)
+        if mark is None:
+            answers[index] = Rejected("not_found", "no such conversation of yours", field="conversation_id")
+            continue
+        seq = min(read.seq, mark.head_seq)
+        if seq <= mark.read_seq:
+            continue
+        own = await transaction.count_own_between(read.conversation_id, read.user, mark.read_seq, seq)
+        moves.append(Move(read.user, read.device, read.conversation_id, Step.READ, mark.read_seq, seq, now_ms))
+        marks[key] = mark = replace(mark, read_seq=seq, own_read=mark.own_read + own)
+        await transaction.put_own_read(read.conversation_id, read.user, mark.own_read)
+        value = {"conversation_id": read.conversation_id, "read_seq": seq, "unread": mark.unread}
+        states.append(State(read.user, f"read:{read.conversation_id}", "read", value_json(value)))
+    return moves, states
+
+
+async def _tell_others(receipts: Sequence[Receipt], transaction: Transaction) -> list[State]:
+    """Merge receipts into the members' progress; what grew is state for the other members."""
+    merged: dict[tuple[ConversationId, UserId], Receipt] = {}
+    for receipt in receipts:
+        key = (receipt.conversation_id, receipt.user)
+        merged[key] = merged[key].merge(receipt) if key in merged else receipt
+    if not merged:
+        return []
+    changed = await transaction.advance_receipts([merged[key] for key in sorted(merged)])
+    members = await transaction.conversations(sorted({receipt.conversation_id for receipt in changed}))
+    return [
+        State(other, f"receipt:{receipt.conversation_id}:{receipt.user}", "receipt", receipt_json(receipt))
+        for receipt in changed
+        for other in members[receipt.conversation_id].members
+        if other != receipt.user
+    ]
+
+
+async def _badges(
+    reads: Sequence[tuple[int, Read]],
+    answers: list[Answer],
+    marks: dict[tuple[ConversationId, UserId], ReadMark],
+    transaction: Transaction,
+) -> list[State]:
+    """Answer the reads, now that all marks are stored; a reader's badge is state for his devices."""
+    open_reads = [(index, read) for index, read in reads if answers[index] is None]
+    badges = {user: await transaction.badge(user) for user in sorted({read.user for _, read in open_reads})}
+    for index, read in open_reads:
+        answers[index] = (marks[read.conversation_id, read.user].unread, badges[read.user])
+    return [State(user, "badge", "badge", value_json({"badge": badge})) for user, badge in badges.items()]
+
+
+async def put_states(states: Sequence[State], transaction: Transaction) -> list[Batch]:
+    """Store states, the last of each key, under new positions in their users' `r`."""
+    newest = list({(state.user, state.key): state for state in states}.values())
+    counts: Counter[tuple[UserId, Source]] = Counter((state.user, "r") for state in newest)
+    heads = await transaction.extend_sources(counts, {})
+    following = {user: head - counts[user, source] for (user, source), head in heads.items()}
+    versions: list[int] = []
+    events: dict[UserId, list[Event]] = {}
+    for state in newest:
+        following[state.user] = version = following[state.user] + 1
+        versions.append(version)
+        events.setdefault(state.user, []).append(Event(version, state_event(state.type, state.value)))
+    await transaction.put_states(newest, versions)
+    return [Batch(user, "r", tuple(of_user)) for user, of_user in events.items()]
