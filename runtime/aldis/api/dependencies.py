@@ -16,6 +16,7 @@ from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.store import Store
 from aldis.services.authenticate import Authenticator
+from aldis.services.compose import ChannelLookup
 from aldis.telemetry.metrics import Metrics
 
 
@@ -101,6 +102,7 @@ class ApiDependencies:
     committer: Committer
     moves: Moves
     authenticator: Authenticator
+    channel: ChannelLookup
     limiter: Limiter
     rates: Rates
     clock: Clock

@@ -39,7 +39,7 @@ async def send_message(
     check_recipients(body, api.limits.recipients)
     draft = to_draft(body, idempotency_key, content_bytes=api.limits.content_bytes)
     take_tokens(request, caller, len(body.to.users or [""]), api)
-    commands = await compose(draft, caller, store_channel=api.store.channel, now_ms=api.clock.now_ms())
+    commands = await compose(draft, caller, store_channel=api.channel, now_ms=api.clock.now_ms())
     outcomes = await api.committer.send(commands)
     check_any_stored(outcomes)
     headers = dict(request.state.rate_limit_headers)

@@ -24,7 +24,9 @@ def json_content(value: object, *, limit: int = MAX_CONTENT_BYTES, field: str = 
 def check_content_size(content: bytes, limit: int, field: str = "content") -> None:
     """Raise `Rejected("too_large")` when the JSON of a content exceeds `limit` bytes."""
     if len(content) > limit:
-        raise Rejected("too_large", f"the content has {len(content)} bytes of JSON; at most {limit} are allowed", field=field)
+        raise Rejected(
+            "too_large", f"the content has {len(content)} bytes of JSON; at most {limit} are allowed", field=field
+        )
 
 
 def _encode(value: object, limit: int, field: str) -> bytes:
@@ -32,10 +34,19 @@ def _encode(value: object, limit: int, field: str) -> bytes:
         encoded = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (UnicodeEncodeError, ValueError, TypeError) as error:
         raise Rejected("bad_request", "the content is not valid JSON text (UTF-8, no NaN)", field=field) from error
-    if "\\u0000" in encoded.decode():
+    if "\0" in _strings(value):
         raise Rejected("bad_request", "the content holds a NUL character", field=field)
     check_content_size(encoded, limit, field)
     return encoded
+
+
+def _strings(value: object) -> str:
+    """All strings of a value, keys included, in one."""
+    if isinstance(value, dict):
+        return "".join(map(_strings, [*value.keys(), *value.values()]))
+    if isinstance(value, list):
+        return "".join(map(_strings, value))
+    return value if isinstance(value, str) else ""
 
 
 def _check_depth(value: object, field: str) -> None:

@@ -21,9 +21,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Where a connection starts to read. `restart`: the device's own positions begin anew at `start`."""
+    """Where a connection starts to read; what lies up to `head` is there to be read.
+
+    `restart`: the device's own positions begin anew at `start`.
+    """
 
     start: Positions
+    head: Positions
     recovered: bool
     restart: bool
 
@@ -44,10 +48,10 @@ def attach(
     """
     if cursor is not None:
         if cursor.epoch == epoch and cursor.positions.within(floor=floor, head=head):
-            return Attachment(start=cursor.positions, recovered=True, restart=device is None)
-        return Attachment(start=head, recovered=False, restart=True)
+            return Attachment(start=cursor.positions, head=head, recovered=True, restart=device is None)
+        return Attachment(start=head, head=head, recovered=False, restart=True)
     if device is not None:
         if device.acked.within(floor=floor, head=head):
-            return Attachment(start=device.acked, recovered=True, restart=False)
-        return Attachment(start=head, recovered=False, restart=True)
-    return Attachment(start=floor if is_first_device else head, recovered=True, restart=True)
+            return Attachment(start=device.acked, head=head, recovered=True, restart=False)
+        return Attachment(start=head, head=head, recovered=False, restart=True)
+    return Attachment(start=floor if is_first_device else head, head=head, recovered=True, restart=True)

@@ -46,11 +46,14 @@ class LaneHead:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a source as it goes over the wire: `body` is the rest of its JSON after
-    `{"pos":N,`, made once for all readers."""
+    """One entry of a source as it goes over the wire.
+
+    `body` is the rest of its JSON after `{"pos":N,`, made once for all readers.
+    """
 
     pos: int
     body: bytes
+    own: bool = False  # the receiving user sent it: writing it to his sockets is no delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Batch:
     user: UserId
     source: Source
     events: tuple[Event, ...]
+    at: int = 0  # Unix ms when its first message was accepted; 0 where it does not matter
 
     @property
     def first(self) -> int:

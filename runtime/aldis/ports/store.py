@@ -65,10 +65,10 @@ class Conversation(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """`count` more messages for a conversation, which is made with its members when it is not there."""
+    """`more` messages for a conversation, which is made with its members when it is not there."""
 
     conversation: Conversation
-    count: int
+    more: int
     last_message_id: MessageId
 
 
@@ -348,9 +348,7 @@ class Store(Protocol):
         """A message and its conversation."""
         ...
 
-    async def passages(
-        self, message: Message, users: Sequence[UserId]
-    ) -> dict[UserId, tuple[int, list[Passage]]]:
+    async def passages(self, message: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
         """Per recipient its position of the message and what passed it; users it never went to are left out."""
         ...
 

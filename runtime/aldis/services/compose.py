@@ -3,6 +3,7 @@
 What needs the database's own view (membership, one-way conversations, replies) is checked again by the committer.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,11 +20,12 @@ from aldis.domain.ids import (
     conversation_id,
     new_id,
 )
-from aldis.domain.messages import Kind, SendMessage, Sender
+from aldis.domain.messages import Kind, Sender, SendMessage
 from aldis.domain.streams import Priority
 
 MAX_CLIENT_ID = 128  # characters
 MAX_EXPIRES_IN = 366 * 24 * 3600  # seconds
+_CLIENT_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_CLIENT_ID}}}")
 ChannelLookup = Callable[[str], Awaitable[Channel | None]]
 
 
@@ -46,9 +48,7 @@ class Draft:
     fingerprint: str | None = None
 
 
-async def compose(
-    draft: Draft, caller: Caller, *, store_channel: ChannelLookup, now_ms: int
-) -> list[SendMessage]:
+async def compose(draft: Draft, caller: Caller, *, store_channel: ChannelLookup, now_ms: int) -> list[SendMessage]:
     """The messages of a draft, one a recipient. Raises `Rejected` with the field that this caller may not set."""
     if isinstance(caller, UserCaller):
         check_user_draft(draft)
@@ -59,6 +59,11 @@ async def compose(
         caller.check_scope(Scope.SEND_AS)
         if draft.kind is Kind.NOTIFICATION or draft.to_users is not None:
             raise Rejected("forbidden_field", "a message from a user is a chat with one other", field="from.user")
+        name = draft.channel or CHAT
+        if not caller.hears(name):
+            raise Rejected("forbidden", f"this key is not for the channel {name}", field="channel")
+        if name != CHAT:
+            await _channel(name, ChannelType.CHAT, store_channel)
         return [chat(draft, UserId(check_name(draft.from_user, "from.user")), now_ms)]
     return await _notifications(draft, caller, store_channel, now_ms)
 
@@ -155,8 +160,10 @@ def _message(
     default: Channel = DEFAULT_CHAT,
     key_suffix: str = "",
 ) -> SendMessage:
-    if draft.client_id is not None and not 1 <= len(draft.client_id) <= MAX_CLIENT_ID:
-        raise Rejected("bad_request", f"client_id must have 1-{MAX_CLIENT_ID} characters", field="client_id")
+    if draft.client_id is not None and not _CLIENT_ID.fullmatch(draft.client_id):
+        raise Rejected(
+            "bad_request", f"client_id must be 1-{MAX_CLIENT_ID} characters, none of control", field="client_id"
+        )
     if draft.expires_in is not None and not 1 <= draft.expires_in <= MAX_EXPIRES_IN:
         raise Rejected("bad_request", f"expires_in must be 1-{MAX_EXPIRES_IN} seconds", field="expires_in")
     life = draft.expires_in * 1000 if draft.expires_in is not None else default.time_to_live_ms

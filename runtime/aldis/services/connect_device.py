@@ -32,9 +32,7 @@ class ConnectDevice:
 class Connector:
     """Attaches devices; one instance a process."""
 
-    def __init__(
-        self, *, store: Store, clock: Clock, metrics: Metrics, max_devices: int = MAX_DEVICES
-    ) -> None:
+    def __init__(self, *, store: Store, clock: Clock, metrics: Metrics, max_devices: int = MAX_DEVICES) -> None:
         self._store = store
         self._clock = clock
         self._max_devices = max_devices

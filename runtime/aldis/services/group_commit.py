@@ -60,7 +60,7 @@ class GroupCommitter:
             self.submit(command, lambda answer, index=index: answered(index, answer))  # type: ignore[misc]
         if commands:
             await finished
-        return [a for a in answers if isinstance(a, (Stored, Rejected, Unavailable))]
+        return [a if isinstance(a, (Stored, Rejected, Unavailable)) else Unavailable("not stored") for a in answers]
 
     async def settle(self) -> None:
         """Wait until all that was submitted is answered."""

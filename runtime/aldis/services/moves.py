@@ -62,7 +62,7 @@ class MoveCommitter:
         """Wait until all that was submitted is stored."""
         await self._grouper.settle()
 
-    async def _commit(self, group: Sequence[MoveCommand]) -> Sequence[Unread | None | AldisError]:
+    async def _commit(self, group: Sequence[MoveCommand]) -> Sequence[Unread | AldisError | None]:
         for attempt in range(1, TRIES + 1):
             try:
                 answers, batches = await store_moves(group, store=self._store, now_ms=self._clock.now_ms())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aldis.domain.errors import AldisError
 from aldis.domain.streams import Event
 from aldis.ports.clock import Clock
-from aldis.ports.store import Store, Want
+from aldis.ports.store import Entry, Store, Want
 from aldis.services.grouping import Grouper
 from aldis.services.render import message_event, message_json, state_event
 from aldis.telemetry.metrics import Metrics
@@ -37,9 +37,14 @@ class StreamReader:
         states = [(index, want) for index, want in enumerate(wants) if want.source == "r"]
         if lanes:
             now = self._clock.now_ms()
-            for (index, _), entries in zip(lanes, await self._store.entries([w for _, w in lanes]), strict=True):
-                pages[index] = [Event(e.pos, message_event(message_json(e.message, now))) for e in entries]
+            for (index, want), entries in zip(lanes, await self._store.entries([w for _, w in lanes]), strict=True):
+                pages[index] = [_event(entry, want, now) for entry in entries]
         if states:
             for (index, _), rows in zip(states, await self._store.states([w for _, w in states]), strict=True):
                 pages[index] = [Event(row.pos, state_event(row.type, row.value)) for row in rows]
         return pages
+
+
+def _event(entry: Entry, want: Want, now: int) -> Event:
+    message = entry.message
+    return Event(entry.pos, message_event(message_json(message, now)), own=message.sender.user == want.user)

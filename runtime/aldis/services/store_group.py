@@ -150,9 +150,7 @@ def _mismatch(command: SendMessage, fingerprint: str | None, request_key: str | 
 
 
 def _mismatch_error() -> Rejected:
-    return Rejected(
-        "idempotency_mismatch", "this Idempotency-Key was used with another body", field="Idempotency-Key"
-    )
+    return Rejected("idempotency_mismatch", "this Idempotency-Key was used with another body", field="Idempotency-Key")
 
 
 async def _store_messages(
@@ -179,16 +177,12 @@ async def _store_messages(
     return messages
 
 
-async def _parents(
-    transaction: Transaction, fresh: Sequence[tuple[int, SendMessage]]
-) -> dict[MessageId, Message]:
+async def _parents(transaction: Transaction, fresh: Sequence[tuple[int, SendMessage]]) -> dict[MessageId, Message]:
     wanted = sorted({command.reply_to for _, command in fresh if command.reply_to is not None})
     return await transaction.messages(wanted) if wanted else {}
 
 
-def _message(
-    command: SendMessage, seq: int, conversation: Conversation, parents: dict[MessageId, Message]
-) -> Message:
+def _message(command: SendMessage, seq: int, conversation: Conversation, parents: dict[MessageId, Message]) -> Message:
     parent = parents[command.reply_to] if command.reply_to is not None else None
     return Message(
         id=command.message_id,
@@ -235,10 +229,11 @@ async def _store_entries(
             entries.append(
                 LaneEntry(user, message.lane, position, message.id, message.conversation_id, message.seq, own)
             )
-            events.setdefault(key, []).append(Event(position, body))
+            events.setdefault(key, []).append(Event(position, body, own))
     await transaction.insert_entries(entries)
     await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
-    return [Batch(user, source, tuple(of_lane)) for (user, source), of_lane in events.items()]
+    at = messages[0].created_at
+    return [Batch(user, source, tuple(of_lane), at) for (user, source), of_lane in events.items()]
 
 
 def _fact(message: Message, conversations: dict[ConversationId, Conversation]) -> dict[str, object]:

@@ -53,15 +53,11 @@ class Read:
 MoveCommand = Ack | Sent | Read
 
 
-async def store_moves(
-    group: Sequence[MoveCommand], *, store: Store, now_ms: int
-) -> tuple[list[Answer], list[Batch]]:
+async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int) -> tuple[list[Answer], list[Batch]]:
     """Store a group; answer (unread, badge) for reads, None for the rest, and what the gateways are to be told."""
     acks = [command for command in group if isinstance(command, Ack)]
     reads = [(index, command) for index, command in enumerate(group) if isinstance(command, Read)]
-    notes = [
-        Move(c.user, c.device, c.source, Step.SENT, c.low, c.high, c.at) for c in group if isinstance(c, Sent)
-    ]
+    notes = [Move(c.user, c.device, c.source, Step.SENT, c.low, c.high, c.at) for c in group if isinstance(c, Sent)]
     answers: list[Answer] = [None] * len(group)
     async with store.begin() as transaction:
         marks = await _read_marks([read for _, read in reads], transaction)
@@ -128,9 +124,7 @@ async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Re
     ]
 
 
-async def _read_marks(
-    reads: Sequence[Read], transaction: Transaction
-) -> dict[tuple[ConversationId, UserId], ReadMark]:
+async def _read_marks(reads: Sequence[Read], transaction: Transaction) -> dict[tuple[ConversationId, UserId], ReadMark]:
     keys = sorted({(read.conversation_id, read.user) for read in reads})
     return await transaction.read_marks(keys) if keys else {}
 

@@ -54,6 +54,7 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         committer=committer,
         moves=moves,
         authenticator=Authenticator(store=store, clock=clock, rules=TokenRules(secrets=(SECRET,))),
+        channel=store.channel,
         limiter=MemoryLimiter(clock=clock),
         rates=Rates(user=Rate(1000, 1000), key=Rate(1000, 2000)),
         clock=clock,

@@ -43,7 +43,7 @@ class SqliteDialect:
             f"json_extract(value, '$[{position}]') AS {column.partition(':')[0]}"
             for position, column in enumerate(columns)
         )
-        return f"(SELECT {', '.join(fields)} FROM json_each(:rows))"
+        return f"(SELECT {', '.join(fields)} FROM json_each(:rows))"  # noqa: S608 - fixed column names only
 
     def insert(self, table: Table) -> sqlite.Insert:
         """SQLite's INSERT."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, bindparam, case, func, select, text
+from sqlalchemy import BindParameter, and_, bindparam, case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.adapters.sql import schema
@@ -112,11 +112,14 @@ class Moves:
         """Raise `acked`; close what is no longer due."""
         if not moves:
             return
-        table, acked = schema.stream_heads, bindparam("high")
+        table = schema.stream_heads
+        acked: BindParameter[int] = bindparam("high")
         closed = acked >= table.c.seq
         statement = (
             table.update()
-            .where(and_(table.c.user_id == bindparam("who"), table.c.source == bindparam("lane"), table.c.acked < acked))
+            .where(
+                and_(table.c.user_id == bindparam("who"), table.c.source == bindparam("lane"), table.c.acked < acked)
+            )
             .values(
                 acked=acked,
                 due_at=case((closed, None), else_=table.c.due_at),

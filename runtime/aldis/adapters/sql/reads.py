@@ -59,9 +59,7 @@ async def read_passages(
         events.c.message_id == message.id, events.c.user_id.in_(users)
     )
     places = {UserId(user): (lane, seq) for user, lane, seq in await connection.execute(statement)}
-    return {
-        user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()
-    }
+    return {user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()}
 
 
 async def _passages(
@@ -129,7 +127,9 @@ async def read_conversation_rows(
 
 async def _with_last(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
     table = schema.messages
-    ends = select(table).where(tuple_(table.c.conversation_id, table.c.seq).in_([(row.id, row.head_seq) for row in rows]))
+    ends = select(table).where(
+        tuple_(table.c.conversation_id, table.c.seq).in_([(row.id, row.head_seq) for row in rows])
+    )
     last = {m.conversation_id: m for m in map(to_message, await connection.execute(ends))} if rows else {}
     conversations = await read_conversations(connection, [row.id for row in rows])
     return [

@@ -60,12 +60,12 @@ def from_message(message: Message) -> dict[str, Any]:
     }
 
 
-def to_conversations(rows: Iterable[Row[Any]]) -> dict[ConversationId, Conversation]:
+def to_conversations(rows: Iterable[Row[ConversationId, str, str, UserId]]) -> dict[ConversationId, Conversation]:
     """Conversations from rows of (id, kind, channel, member)."""
     found: dict[ConversationId, Conversation] = {}
     for identifier, kind, channel, user in rows:
         earlier = found.get(identifier)
-        members = (*earlier.members, UserId(user)) if earlier is not None else (UserId(user),)
+        members = (*earlier.members, user) if earlier is not None else (user,)
         found[identifier] = Conversation(identifier, _KINDS[kind], channel, members)
     return found
 

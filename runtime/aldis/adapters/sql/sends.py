@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.dialect import Dialect, as_rows
-from aldis.adapters.sql.rows import to_conversations, to_message, from_message
+from aldis.adapters.sql.rows import from_message, to_conversations, to_message
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Message
 from aldis.domain.streams import LaneHead, Source
@@ -68,13 +68,13 @@ class Sends:
                 "id": growth.conversation.id,
                 "kind": growth.conversation.kind.value,
                 "channel": growth.conversation.channel,
-                "head_seq": growth.count,
+                "head_seq": growth.more,
                 "last_message_id": growth.last_message_id,
             }
             for growth in ordered
         ]
         heads = {ConversationId(row[0]): int(row[1]) for row in await self._connection.execute(statement, rows)}
-        await self._add_members([g.conversation for g in ordered if heads[g.conversation.id] == g.count])
+        await self._add_members([g.conversation for g in ordered if heads[g.conversation.id] == g.more])
         return heads
 
     async def _add_members(self, new: Sequence[Conversation]) -> None:

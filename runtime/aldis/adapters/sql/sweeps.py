@@ -109,7 +109,9 @@ class Sweeps:
         )
         drop = delete(events).where(
             and_(
-                events.c.user_id == bindparam("who"), events.c.lane == bindparam("at"), events.c.seq <= bindparam("high")
+                events.c.user_id == bindparam("who"),
+                events.c.lane == bindparam("at"),
+                events.c.seq <= bindparam("high"),
             )
         )
         await self._connection.execute(raise_floor, rows)
@@ -121,7 +123,9 @@ class Sweeps:
     async def delete_keys(self, now: int, limit: int) -> int:
         """Forget expired keys, some at a time."""
         keys = schema.idempotency_keys
-        chosen = select(keys.c.scope, keys.c.key).where(keys.c.expires_at <= now).order_by(keys.c.expires_at).limit(limit)
+        chosen = (
+            select(keys.c.scope, keys.c.key).where(keys.c.expires_at <= now).order_by(keys.c.expires_at).limit(limit)
+        )
         rows = [{"its": scope, "name": key} for scope, key in await self._connection.execute(chosen)]
         if rows:
             statement = delete(keys).where(and_(keys.c.scope == bindparam("its"), keys.c.key == bindparam("name")))

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrate on the connection that the store has opened, or print SQL offline never."""
+"""Alembic's entry: migrate on the connection that the store has opened, or print SQL offline never."""  # noqa: INP001 - read by path
 
 from alembic import context
 

@@ -1,0 +1,252 @@
+"""The only place where things are put together: settings to ports, ports to services, services to applications.
+
+One AsyncExitStack opens all and closes all in reverse order; nothing else in the project makes an adapter.
+"""
+
+import asyncio
+import fcntl
+import logging as stdlib_logging
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import structlog
+import uvloop
+
+from aldis.adapters.memory.backplane import MemoryBackplane
+from aldis.adapters.memory.broker import MemoryBroker
+from aldis.adapters.memory.clock import SystemClock
+from aldis.adapters.memory.limiter import MemoryLimiter
+from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.api.app import build_app
+from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, RequestLimits
+from aldis.domain.errors import AldisError
+from aldis.gateway.app import GatewayApp
+from aldis.gateway.context import GatewayContext, GatewayLimits
+from aldis.gateway.hub import Hub
+from aldis.gateway.server import DrainingServer, build_config
+from aldis.ports.limiter import Rate
+from aldis.services.authenticate import Authenticator, TokenRules
+from aldis.services.channel_lookup import ChannelLookupCache
+from aldis.services.connect_device import Connector
+from aldis.services.group_commit import GroupCommitter
+from aldis.services.moves import MoveCommitter
+from aldis.services.read_streams import StreamReader
+from aldis.services.ring import Ringer
+from aldis.settings import Settings, user_token_secret
+from aldis.telemetry import log as logging
+from aldis.telemetry.metrics import Metrics
+from aldis.telemetry.tasks import cancel_and_wait, spawn
+from aldis.workers.loops import run_workers
+
+DAY_MS = 24 * 3600 * 1000
+CHECK_SECONDS = 5.0  # between looks at the database
+STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, after which the process is not usable
+
+log = structlog.get_logger(__name__)
+
+
+class DataDirLocked(Exception):
+    """Another process serves this data folder."""
+
+
+class ServeFailed(Exception):
+    """The server did not start; what it was is in the log."""
+
+
+@dataclass(slots=True)
+class ProcessHealth:
+    """What this process knows of itself, for the probes."""
+
+    clock: SystemClock
+    started: bool = False
+    draining: bool = False
+    answered: dict[str, float] = field(default_factory=dict)
+
+    def check(self) -> Mapping[str, float | None]:
+        """Seconds since each dependency last answered well."""
+        now = time.monotonic()
+        return {"database": now - self.answered["database"] if "database" in self.answered else None}
+
+    @property
+    def usable(self) -> bool:
+        """Whether the database has answered lately."""
+        age = self.check()["database"]
+        return age is not None and age < STUCK_SECONDS
+
+    async def watch(self, store: SqlStore) -> None:
+        """Look at the dependencies for ever."""
+        while True:
+            try:
+                await store.check()
+                self.answered["database"] = time.monotonic()
+            except AldisError as error:
+                log.warning("dependency_failed", dependency="database", reason=str(error))
+            await self.clock.sleep(CHECK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One process with every role, ready to be served."""
+
+    app: GatewayApp
+    hub: Hub
+    health: ProcessHealth
+    store: SqlStore
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
+    """Every role in this process, on SQLite and memory."""
+    async with AsyncExitStack() as stack:
+        clock, metrics = SystemClock(), Metrics()
+        store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
+        backplane, presence = MemoryBackplane(metrics=metrics), MemoryPresence()
+        broker = MemoryBroker(clock=clock, metrics=metrics)
+        ringer = Ringer(presence=presence, backplane=backplane)
+        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
+        moves = MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
+        stack.push_async_callback(moves.settle)
+        stack.push_async_callback(committer.settle)
+        limits = settings.limits
+        node = f"{os.uname().nodename}-{secrets.token_hex(4)}"
+        hub = Hub(
+            node=node,
+            store=store,
+            moves=moves,
+            presence=presence,
+            clock=clock,
+            metrics=metrics,
+            ping_interval=settings.ping_interval,
+            connections_per_user=limits.connections_per_user,
+        )
+        rules = TokenRules(
+            secrets=(user_token_secret(settings),),
+            audience=settings.jwt.audience,
+            issuer=settings.jwt.issuer,
+            leeway_seconds=settings.jwt.leeway_seconds,
+        )
+        authenticator = Authenticator(store=store, clock=clock, rules=rules)
+        channel = ChannelLookupCache(store=store, clock=clock).channel
+        health, limiter = ProcessHealth(clock), MemoryLimiter(clock=clock)
+        user_rate = Rate(limits.messages_per_second, limits.burst)
+        context = GatewayContext(
+            node=node,
+            epoch=store.epoch,
+            hub=hub,
+            authenticator=authenticator,
+            connector=Connector(store=store, clock=clock, metrics=metrics, max_devices=limits.devices_per_user),
+            committer=committer,
+            moves=moves,
+            reader=StreamReader(store=store, clock=clock, metrics=metrics),
+            presence=presence,
+            limiter=limiter,
+            limits=GatewayLimits(
+                user=user_rate,
+                content_bytes=limits.content_bytes,
+                connections_per_user=limits.connections_per_user,
+                ping_interval=settings.ping_interval,
+            ),
+            channel=channel,
+            clock=clock,
+            metrics=metrics,
+        )
+        http = build_app(
+            ApiDependencies(
+                store=store,
+                committer=committer,
+                moves=moves,
+                authenticator=authenticator,
+                channel=channel,
+                limiter=limiter,
+                rates=Rates(user=user_rate, key=Rate(limits.key_messages_per_second, limits.key_burst)),
+                limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
+                clock=clock,
+                metrics=metrics,
+                health=health,
+                connections=lambda: [
+                    OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
+                ],
+                encoder=msgspec.json.Encoder(),
+            )
+        )
+        await stack.enter_async_context(backplane.listen(node, hub.on_ring))
+        await stack.enter_async_context(hub.running())
+        await stack.enter_async_context(
+            run_workers(
+                store=store,
+                broker=broker,
+                ringer=ringer,
+                clock=clock,
+                metrics=metrics,
+                retention_ms=settings.stream_retention_days * DAY_MS,
+            )
+        )
+        stack.push_async_callback(cancel_and_wait, spawn(health.watch(store), "health"))
+        yield Embedded(GatewayApp(context, http, is_draining=lambda: health.draining), hub, health, store, metrics)
+
+
+def serve(settings: Settings) -> int:
+    """Run every role in this process until SIGTERM or SIGINT; answer the exit code.
+
+    Raises `DataDirLocked` when another process serves the data folder, `ServeFailed` when the address is taken.
+    """
+    close_log = logging.configure(settings.log_level, json=settings.log_json)
+    stdlib_logging.getLogger("uvicorn.error").setLevel("WARNING")  # it has a line for each socket, twice
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with (settings.data_dir / "lock").open("w", encoding="ascii") as lock:
+            _lock(lock.fileno(), settings.data_dir)
+            uvloop.run(_serve(settings))
+    finally:
+        close_log()
+    return 0
+
+
+def _lock(descriptor: int, data_dir: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise DataDirLocked(f"another aldis serves the data folder {data_dir}; stop it or use --data-dir") from error
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_embedded(settings) as embedded:
+
+        async def drain() -> None:
+            embedded.health.draining = True
+            log.info("draining", connections=len(embedded.hub.connections()), seconds=settings.drain_seconds)
+            await embedded.hub.drain(settings.drain_seconds)
+
+        config = build_config(embedded.app, host=settings.host, port=settings.port)
+        server = DrainingServer(config, on_drain=drain)
+        stack_task = spawn(_announce(server, settings, embedded.health), "announce")
+        try:
+            await server.serve()
+        except SystemExit as error:  # uvicorn's way to say that it could not bind
+            raise ServeFailed(f"cannot listen on {settings.host}:{settings.port}; is the port taken?") from error
+        finally:
+            await cancel_and_wait(stack_task)
+
+
+async def _announce(server: DrainingServer, settings: Settings, health: ProcessHealth) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    health.started = True
+    port = server.servers[0].sockets[0].getsockname()[1]
+    log.info("serving", url=f"http://{settings.host}:{port}/", data_dir=str(settings.data_dir))
+
+
+@asynccontextmanager
+async def open_admin_store(settings: Settings) -> AsyncGenerator[SqlStore]:
+    """The store beside a running `serve`, for the command line."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with open_sql_store(settings.database_url, now_ms=SystemClock().now_ms()) as store:
+        yield store

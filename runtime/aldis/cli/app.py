@@ -1,0 +1,119 @@
+"""The commands, their options and their help; what they do is imported when they are called."""
+# ruff: noqa: PLC0415 - imports of a whole server, or of a client, must not delay `aldis --help`
+
+from typing import Annotated
+
+import typer
+
+from aldis.cli import admin
+from aldis.cli.failures import Answering
+from aldis.cli.options import AsJson, DataDir, Url, read_duration, read_name
+from aldis.domain.streams import Priority
+
+app = typer.Typer(
+    cls=Answering,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(admin.keys, name="key")
+app.add_typer(admin.channels, name="channel")
+
+
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    if is_asked:
+        from aldis import __version__
+
+        print(f"aldis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def aldis(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Aldis: a messaging platform for chat, notifications and broadcasts."""
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen on [default: 127.0.0.1].", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one [default: 8080].")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run everything in one process, with its stores in the data folder."""
+    from aldis.cli import serving
+
+    raise typer.Exit(serving.serve(host=host, port=port, data_dir=data_dir))
+
+
+@app.command()
+def token(
+    *,
+    user: Annotated[str, typer.Argument(parser=read_name, metavar="USER", help="The user's id.")],
+    ttl: Annotated[
+        int, typer.Option(parser=read_duration, metavar="DURATION", help="How long it is valid: 30s, 15m, 1h, 7d.")
+    ] = "1h",  # type: ignore[assignment]  # Typer reads a default as it reads what is typed
+    data_dir: DataDir = None,
+) -> None:
+    """Print a token for a user, signed with the data folder's secret."""
+    from aldis.cli import folder
+
+    print(folder.sign(folder.load(data_dir), user, ttl))
+
+
+@app.command()
+def send(
+    *,
+    to: Annotated[str, typer.Option(parser=read_name, metavar="USER", help="Who gets it.")],
+    text: Annotated[str, typer.Option(help="What it says; - reads standard input.")],
+    as_user: Annotated[
+        str | None, typer.Option("--as", parser=read_name, metavar="USER", help="Chat as this user.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(parser=read_name, metavar="CHANNEL", help="Notify through this channel, as a backend.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="ALDIS_KEY", help="The backend's key; without one, the data folder lends one for the call."),
+    ] = None,
+    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
+    client_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The same id sends the same message only once.")
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a text to a user, as another user or as a backend, and print the message's id."""
+    if (as_user is None) == (channel is None):
+        raise typer.BadParameter("say who sends: either --as USER or --channel CHANNEL")
+    from aldis.cli import sending
+
+    order = sending.Order(to=to, text=text, as_user=as_user, channel=channel, priority=priority, client_id=client_id)
+    sending.send(order, key=key, server=url, data_dir=data_dir, as_json=as_json)
+
+
+@app.command()
+def listen(
+    *,
+    as_user: Annotated[str, typer.Option("--as", parser=read_name, metavar="USER", help="Whose messages to show.")],
+    device: Annotated[str, typer.Option(parser=read_name, metavar="ID", help="The name of this device.")] = "cli",
+    url: Url = None,
+    data_dir: DataDir = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show receipts and other news too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a user's messages as they arrive, each once, until Ctrl-C; goes on where it stopped."""
+    from aldis.cli import listening
+
+    listening.listen(as_user, device, server=url, data_dir=data_dir, verbose=verbose, as_json=as_json)

@@ -1,0 +1,83 @@
+"""The raw ASGI application behind `GET /v1/connect`: accept, hand the socket to its connection, wait for its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from aldis.gateway.close_codes import CloseCode
+from aldis.gateway.commands import CommandReader
+from aldis.gateway.connection import Connection
+from aldis.gateway.context import GatewayContext
+from aldis.gateway.protocol import EXTENSION, HubProtocol
+
+SUBPROTOCOL = "aldis.v1"
+PATH = "/v1/connect"
+CONNECT_WITHIN = 10.0  # seconds for the first command
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Receive, Send], Awaitable[None]]
+
+
+class GatewayApp:
+    """Sockets at `/v1/connect`, everything else to the HTTP application."""
+
+    def __init__(self, context: GatewayContext, http: Application, *, is_draining: Callable[[], bool]) -> None:
+        self._context = context
+        self._http = http
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "websocket":
+            await self._http(scope, receive, send)
+        elif scope["path"] != PATH:
+            await _refuse(receive, send, 404)
+        elif self._is_draining():
+            await _refuse(receive, send, 503)
+        elif scope["subprotocols"] and SUBPROTOCOL not in scope["subprotocols"]:
+            await _refuse(receive, send, 400)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Any, receive: Receive, send: Send) -> None:
+        protocol: HubProtocol = scope["extensions"][EXTENSION]
+        await receive()
+        connection = Connection(protocol, self._context, _bearer(scope["headers"]))
+        reader = CommandReader(connection)
+        chosen = SUBPROTOCOL if scope["subprotocols"] else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        protocol.on_message = reader.on_message
+        deadline = asyncio.get_running_loop().call_later(CONNECT_WITHIN, _give_up, connection)
+        try:
+            while (message := await receive())["type"] != "websocket.disconnect":
+                # Frames that came in one piece with the handshake are still in uvicorn's queue.
+                reader.on_message(_data(message), message.get("text") is not None)
+        finally:
+            deadline.cancel()
+            protocol.on_message = None
+            connection.lost()
+
+
+def _give_up(connection: Connection) -> None:
+    if not connection.attached and connection.user is None:
+        connection.close(CloseCode.NO_PONG)
+
+
+def _data(message: Message) -> bytes:
+    text = message.get("text")
+    return text.encode() if text is not None else message.get("bytes") or b""
+
+
+def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return value[7:].decode("latin-1").strip()
+    return None
+
+
+async def _refuse(receive: Receive, send: Send, status: int) -> None:
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": status, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b""})

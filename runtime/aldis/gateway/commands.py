@@ -1,0 +1,242 @@
+"""What a client's frames do: each command parsed, handed to one service and answered.
+
+Sends are submitted in frame order and answered from a callback, so that nothing waits and no task is made for one.
+"""
+
+import asyncio
+
+import structlog
+
+from aldis.domain.channels import CHAT
+from aldis.domain.cursors import parse_cursor
+from aldis.domain.devices import Attachment
+from aldis.domain.errors import AldisError, Rejected, Unavailable
+from aldis.domain.ids import ConversationId, DeviceId, check_name, check_uuid, created_ms, new_id, rfc3339
+from aldis.domain.messages import Stored
+from aldis.domain.streams import MAX_POSITION, Source
+from aldis.gateway import frames
+from aldis.gateway.close_codes import CloseCode, close_code_of
+from aldis.gateway.connection import Connection
+from aldis.gateway.frames import BadFrame, Command, ConnectBody, RefusedCommand, SendBody
+from aldis.gateway.hub import feed_now
+from aldis.services.compose import chat, check_user_draft
+from aldis.services.connect_device import ConnectDevice
+from aldis.services.store_moves import Read
+from aldis.telemetry.tasks import spawn
+
+PAUSE_AT = 256  # unanswered sends of one connection at which it is not read from any more
+RESUME_AT = 128
+REFUSALS = 1_000  # refused commands without one that was good, after which the client is sent away
+UNKNOWN_CHANNEL = "a user chats in the channel chat, or in a declared one by REST"
+
+log = structlog.get_logger(__name__)
+
+
+class CommandReader:
+    """Reads one connection's frames; set as its protocol's `on_message`."""
+
+    __slots__ = ("_connection", "_connecting", "_refusals")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._connecting = False
+        self._refusals = 0
+
+    def on_message(self, data: bytes, is_text: bool) -> None:  # noqa: FBT001 - uvicorn's seam hands it over so
+        """Read a frame and do what it says."""
+        connection = self._connection
+        if connection.closed:
+            return
+        connection.heard_at = connection.context.clock.now_ms()
+        connection.pinged = False
+        try:
+            if not is_text:
+                raise BadFrame("frames are text")
+            command = frames.parse_command(data)
+            self._dispatch(command)
+        except BadFrame as error:
+            connection.write_error(None, Rejected("bad_json", str(error)))
+            connection.close(CloseCode.BAD_FRAME)
+        except RefusedCommand as refused:
+            self._refuse(refused.command_id, refused.error)
+
+    def _refuse(self, command_id: int | None, error: Rejected) -> None:
+        connection = self._connection
+        connection.write_error(command_id, error)
+        self._refusals += 1
+        if connection.user is None:
+            connection.close(CloseCode.BAD_FRAME)
+        elif self._refusals >= REFUSALS:
+            connection.close(CloseCode.TOO_MANY_REQUESTS)
+
+    def _dispatch(self, command: Command) -> None:
+        connection = self._connection
+        try:
+            if command.connect is not None:
+                self._connect(command.id, command.connect)
+            elif command.pong is not None:
+                return
+            elif connection.user is None or not connection.attached:
+                raise Rejected("not_connected", "send the connect command first and wait for its answer")
+            elif command.send is not None:
+                self._send(command.id, command.send)
+            elif command.ack is not None:
+                self._ack(frames.positions_of(command.ack))
+            elif command.read is not None:
+                self._read(command.id, command.read)
+            elif command.refresh is not None:
+                self._refresh(command.id, command.refresh.token)
+            elif command.ping is not None:
+                connection.write(b'{"pong":{}}' if command.id is None else b'{"id":%d,"pong":{}}' % command.id)
+        except Rejected as error:
+            self._refuse(command.id, error)
+
+    # -- connect ------------------------------------------------------------------------------------------------
+
+    def _connect(self, command_id: int | None, body: ConnectBody) -> None:
+        if self._connecting:
+            raise Rejected("not_connected", "this socket is connected already")
+        self._connecting = True
+        try:
+            wanted = self._identify(body)
+        except Rejected as error:
+            self._turn_away(command_id, error)
+            return
+        _ = spawn(self._open(command_id, wanted), "connection-open")
+
+    def _identify(self, body: ConnectBody) -> ConnectDevice:
+        connection = self._connection
+        token = body.token or connection.header_token
+        if token is None:
+            raise Rejected("unauthorized", "connect needs a token", field="connect.token")
+        caller = connection.context.authenticator.authenticate_token(token)
+        device = check_name(body.device.id, "connect.device.id") if body.device is not None else None
+        platform = check_name(body.device.platform, "connect.device.platform") if body.device is not None else "unknown"
+        cursor = parse_cursor(body.cursor, "connect.cursor") if body.cursor is not None else None
+        connection.user = caller.user
+        connection.expires_at = caller.expires_at
+        connection.device = DeviceId(device) if device is not None else None
+        connection.platform = platform
+        connection.connection_id = new_id(connection.context.clock.now_ms())
+        return ConnectDevice(caller.user, connection.device, platform, cursor)
+
+    async def _open(self, command_id: int | None, wanted: ConnectDevice) -> None:
+        """Register first, read the store then, go live last: whoever sends meanwhile is heard either way."""
+        connection, context = self._connection, self._connection.context
+        try:
+            context.hub.add(connection)
+            await context.presence.register(context.node, [wanted.user])
+            attachment = await context.connector.connect(wanted)
+        except AldisError as error:
+            self._turn_away(command_id, _answerable(error))
+            return
+        if connection.closed:
+            return
+        connection.attach(attachment.start, attachment.head)
+        connection.write(frames.reply(command_id, "connect", self._welcome(attachment)))
+        context.metrics.connections_opened.inc()
+        if connection.behind:
+            context.metrics.gap_reads.labels(reason="connect").inc()
+            connection.feeding = True
+            await feed_now(connection)
+
+    def _turn_away(self, command_id: int | None, error: Rejected | Unavailable) -> None:
+        self._connection.write_error(command_id, error)
+        self._connection.close(close_code_of(error.code))
+
+    def _welcome(self, attachment: Attachment) -> dict[str, object]:
+        connection, limits = self._connection, self._connection.context.limits
+        return {
+            "connection": connection.connection_id,
+            "user": connection.user,
+            "cursor": connection.cursor,
+            "recovered": attachment.recovered,
+            "ping_interval": limits.ping_interval,
+            "limits": {
+                "content_bytes": limits.content_bytes,
+                "messages_per_second": limits.user.per_second,
+                "burst": limits.user.burst,
+                "connections": limits.connections_per_user,
+            },
+        }
+
+    # -- commands of a connected client -------------------------------------------------------------------------
+
+    def _send(self, command_id: int | None, body: SendBody) -> None:
+        connection, context = self._connection, self._connection.context
+        assert connection.user is not None
+        if command_id is None:
+            raise Rejected("bad_request", "a send needs an id, so that it can be answered", field="id")
+        draft = frames.draft_of(body)
+        check_user_draft(draft)
+        if draft.channel not in {None, CHAT}:
+            raise Rejected("unknown_channel", UNKNOWN_CHANNEL, field="send.channel")
+        message = chat(draft, connection.user, context.clock.now_ms())
+        wait = context.limiter.take(f"user:{connection.user}", context.limits.user)
+        if wait:
+            raise Rejected("rate_limited", "too many messages; wait and send it again", retry_after_ms=wait)
+        self._refusals = 0
+        connection.unanswered += 1
+        if connection.unanswered == PAUSE_AT:
+            connection.protocol.transport.pause_reading()
+        started = asyncio.get_running_loop().time()
+
+        def answered(answer: Stored | AldisError) -> None:
+            self._answer_send(command_id, started, answer)
+
+        context.committer.submit(message, answered)
+
+    def _answer_send(self, command_id: int, started: float, answer: Stored | AldisError) -> None:
+        connection = self._connection
+        connection.unanswered -= 1
+        if connection.unanswered == RESUME_AT and not connection.closed:
+            connection.protocol.transport.resume_reading()
+        if isinstance(answer, Stored):
+            connection.write(frames.sent_reply(command_id, answer, created_ms(answer.message_id)))
+            connection.context.hub.observe_send(asyncio.get_running_loop().time() - started)
+        else:
+            connection.write_error(command_id, _answerable(answer))
+
+    def _ack(self, positions: dict[str, int]) -> None:
+        connection = self._connection
+        given: dict[Source, int] = {source: positions[source] for source in connection.written if source in positions}
+        for source, position in given.items():
+            if position > connection.written[source]:
+                raise Rejected("bad_cursor", "this position was not sent on this connection yet", field=f"ack.{source}")
+        if connection.user is None or connection.device is None:
+            return  # a reader without a name moves nothing
+        for source, position in given.items():
+            # What is confirmed before its sending was noted needs no note: the move itself says that it was sent.
+            if position >= connection.written[source]:
+                connection.sent_from.pop(source, None)
+        connection.context.moves.ack_nowait(connection.user, connection.device, given)
+        connection.context.hub.count_acked(given)
+
+    def _read(self, command_id: int | None, body: frames.ReadBody) -> None:
+        connection = self._connection
+        assert connection.user is not None
+        conversation = ConversationId(check_uuid(body.conversation_id, "read.conversation_id"))
+        if not 0 <= body.seq <= MAX_POSITION:
+            raise Rejected("bad_request", "seq is a positive number", field="read.seq")
+
+        def answered(answer: tuple[int, int] | None | AldisError) -> None:
+            if isinstance(answer, AldisError):
+                connection.write_error(command_id, _answerable(answer))
+            elif command_id is not None and answer is not None:
+                connection.write(frames.reply(command_id, "read", {"unread": answer[0], "badge": answer[1]}))
+
+        read = Read(connection.user, connection.device, conversation, body.seq)
+        connection.context.moves.read_nowait(read, answered)
+
+    def _refresh(self, command_id: int | None, token: str) -> None:
+        connection = self._connection
+        caller = connection.context.authenticator.authenticate_token(token)
+        if caller.user != connection.user:
+            raise Rejected("forbidden", "the token is another user's", field="refresh.token")
+        connection.expires_at = caller.expires_at
+        connection.context.hub.expire_later(connection)
+        connection.write(frames.reply(command_id, "refresh", {"expires_at": rfc3339(caller.expires_at * 1000)}))
+
+
+def _answerable(error: AldisError) -> Rejected | Unavailable:
+    return error if isinstance(error, (Rejected, Unavailable)) else Unavailable("this cannot be done now")

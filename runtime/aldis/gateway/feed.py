@@ -1,0 +1,74 @@
+"""Bring one connection up to date from the store: after connecting, after a jump, and while its reader is slow.
+
+Express first at every page, and never more written than the reader has room for: what waits, waits in the store.
+"""
+
+import asyncio
+
+from aldis.domain.errors import Unavailable
+from aldis.domain.streams import Source
+from aldis.gateway.close_codes import CloseCode
+from aldis.gateway.connection import Connection
+from aldis.gateway.frames import MAX_EVENTS, events_frame, split_events
+from aldis.gateway.protocol import text_frame
+from aldis.ports.store import Want
+
+STALLED = 30.0  # seconds without a byte drained after which a reader is given up
+AGAIN = 1.0  # seconds until the store is asked again when it did not answer
+SLOW_PAGE = 50  # entries read at a time for a reader that has shown to be slow
+
+
+async def feed(connection: Connection, *, delay: float = 0.0) -> None:
+    """Write all that is behind, then leave the connection live. The caller has set `feeding`."""
+    slow = False
+    try:
+        if delay:
+            await asyncio.sleep(delay)
+        while not connection.closed and connection.behind:
+            if not connection.protocol.writable.is_set():
+                slow = True
+                if not await _drained(connection):
+                    return
+                continue  # something urgent may have come while it drained
+            await _feed_page(connection, connection.behind[0], SLOW_PAGE if slow else MAX_EVENTS)
+    finally:
+        connection.feeding = False
+
+
+async def _drained(connection: Connection) -> bool:
+    """Wait until the reader has room; False when nothing has moved for too long."""
+    context, protocol = connection.context, connection.protocol
+    with context.metrics.slow_readers.track_inprogress():
+        while not connection.closed:
+            unsent = protocol.unsent
+            try:
+                async with asyncio.timeout(STALLED):
+                    await protocol.writable.wait()
+            except TimeoutError:
+                if protocol.unsent >= unsent:
+                    connection.close(CloseCode.SLOW_CONSUMER)
+                    return False
+            else:
+                return not connection.closed
+    return False
+
+
+async def _feed_page(connection: Connection, source: Source, limit: int) -> None:
+    assert connection.user is not None
+    context = connection.context
+    try:
+        page = await context.reader.page(Want(connection.user, source, connection.written[source], limit))
+    except Unavailable:
+        await asyncio.sleep(AGAIN)
+        return
+    rest = [event for event in page if event.pos > connection.written[source]]
+    if not page:
+        # Nothing there although it was rung for: in `r` a newer version has replaced it, and so says its own ring.
+        connection.written[source] = max(connection.written[source], connection.rung[source])
+        return
+    for part in split_events(rest):
+        if source != "e" and not connection.protocol.writable.is_set():
+            return  # the rest of the page is read again when there is room
+        if part[0].pos <= connection.written[source]:
+            return  # live frames have overtaken this page
+        connection.write_events(source, part, text_frame(events_frame(source, part)))

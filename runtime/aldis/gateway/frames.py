@@ -1,0 +1,288 @@
+"""The wire's text: commands parsed and checked, replies and news built.
+
+A frame that is no JSON object is a `BadFrame` and ends the connection; an object with something wrong in it is
+`Rejected` with the path of the field and leaves the connection as it was.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from aldis.domain.content import json_content, text_content
+from aldis.domain.errors import Rejected, Unavailable
+from aldis.domain.ids import rfc3339
+from aldis.domain.messages import Kind, Stored
+from aldis.domain.streams import MAX_POSITION, Batch, Event, Priority
+from aldis.services.compose import Draft
+
+MAX_EVENTS = 200  # in one frame
+MAX_FRAME_BYTES = 32 * 1024  # of events in one frame, if they are more than one
+_FORBIDDEN = ("from", "push", "send_at")  # what only a backend may say, by REST
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+
+Position = msgspec.Meta(ge=0, le=MAX_POSITION)
+
+
+class BadFrame(Exception):
+    """Not one JSON object in a text frame."""
+
+
+class DeviceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A device as it names itself."""
+
+    id: str
+    platform: str = "unknown"
+
+
+class ConnectBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The first command."""
+
+    token: str | None = None
+    device: DeviceBody | None = None
+    cursor: str | None = None
+
+
+class ToBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A recipient: one of the first two; the others are a backend's."""
+
+    user: str | None = None
+    conversation: str | None = None
+    users: Any = None
+    channel: Any = None
+
+
+class ContentBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Text, JSON or media, by type."""
+
+    type: str
+    text: str | None = None
+    data: Any = msgspec.UNSET
+    media_id: str | None = None
+    caption: str | None = None
+
+
+class SendBody(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """A message to be sent."""
+
+    to: ToBody
+    content: ContentBody
+    client_id: str
+    channel: str | None = None
+    priority: Priority = Priority.NORMAL
+    reply_to: str | None = None
+    expires_in: int | None = None
+    kind: Kind | None = None
+    from_: Any = None
+    push: Any = None
+    send_at: Any = None
+
+
+class ReadBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A conversation read up to a seq."""
+
+    conversation_id: str
+    seq: int
+
+
+class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A newer token."""
+
+    token: str
+
+
+class AckBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Positions confirmed, by source."""
+
+    e: int | None = None
+    s: int | None = None
+    be: int | None = None
+    bs: int | None = None
+    r: int | None = None
+
+
+class Command(msgspec.Struct, forbid_unknown_fields=True):
+    """One frame of a client: an id and one command."""
+
+    id: int | None = None
+    connect: ConnectBody | None = None
+    send: SendBody | None = None
+    ack: AckBody | None = None
+    read: ReadBody | None = None
+    refresh: RefreshBody | None = None
+    pong: dict[str, Any] | None = None
+    ping: dict[str, Any] | None = None
+
+
+class _Any(msgspec.Struct):
+    id: Any = None
+
+
+_decode = msgspec.json.Decoder(Command).decode
+_decode_id = msgspec.json.Decoder(_Any).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class RefusedCommand(Exception):
+    """A command that is wrong in itself, with the id to answer to (None when it had none)."""
+
+    def __init__(self, command_id: int | None, error: Rejected) -> None:
+        super().__init__(error.message)
+        self.command_id = command_id
+        self.error = error
+
+
+def parse_command(data: bytes) -> Command:
+    """Read a frame. Raises `BadFrame` or `RefusedCommand`."""
+    try:
+        command = _decode(data)
+    except msgspec.ValidationError as error:
+        raise RefusedCommand(_id_of(data), _explain(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadFrame("not a JSON object") from error
+    named = sum(
+        part is not None
+        for part in (
+            command.connect, command.send, command.ack, command.read, command.refresh, command.pong, command.ping
+        )
+    )  # fmt: skip
+    if named != 1:
+        raise RefusedCommand(command.id, Rejected("unknown_command", "a frame carries exactly one command"))
+    return command
+
+
+def _id_of(data: bytes) -> int | None:
+    try:
+        identifier = _decode_id(data).id
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadFrame("not a JSON object") from error
+    return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None
+
+
+def _explain(error: msgspec.ValidationError) -> Rejected:
+    match = _PATH.match(str(error))
+    assert match is not None
+    what, path = match["what"], (match["path"] or "").lstrip(".")
+    unknown, missing = _UNKNOWN.search(what), _MISSING.search(what)
+    if unknown is not None:
+        field = f"{path}.{unknown['name']}".lstrip(".")
+        if not path:
+            return Rejected("unknown_command", "this is not a command of the contract", field=field)
+        return Rejected("unknown_field", "this field is not part of the contract", field=field)
+    if missing is not None:
+        return Rejected("bad_request", "this field is required", field=f"{path}.{missing['name']}".lstrip("."))
+    return Rejected("bad_request", what, field=path or None)
+
+
+def draft_of(body: SendBody) -> Draft:
+    """A send of a user, checked as far as it can be without knowing who and what is there."""
+    for field in _FORBIDDEN:
+        if getattr(body, "from_" if field == "from" else field) is not None:
+            raise Rejected("forbidden_field", f"a user may not set {field}", field=f"send.{field}")
+    for field in ("users", "channel"):
+        if getattr(body.to, field) is not None:
+            raise Rejected("forbidden_field", f"a user may not send to {field}", field=f"send.to.{field}")
+    if (body.to.user is None) == (body.to.conversation is None):
+        raise Rejected("bad_request", "name one recipient: to.user or to.conversation", field="send.to")
+    return Draft(
+        content=_content(body.content),
+        to_user=body.to.user,
+        to_conversation=body.to.conversation,
+        kind=body.kind,
+        channel=body.channel,
+        priority=body.priority,
+        expires_in=body.expires_in,
+        reply_to=body.reply_to,
+        client_id=body.client_id,
+    )
+
+
+def _content(body: ContentBody) -> bytes:
+    if body.type == "text" and body.text is not None and body.data is msgspec.UNSET:
+        return text_content(body.text, field="send.content.text")
+    if body.type == "json" and body.data is not msgspec.UNSET and body.text is None:
+        return json_content(body.data, field="send.content.data")
+    if body.type == "media":
+        raise Rejected("bad_request", "media is not supported yet", field="send.content.type")
+    raise Rejected(
+        "bad_request", 'content is {"type":"text","text":…} or {"type":"json","data":…}', field="send.content"
+    )
+
+
+def positions_of(body: AckBody) -> dict[str, int]:
+    """The positions of an ack. Raises `Rejected` when there is none or one is no position."""
+    given = {source: at for source in ("e", "s", "be", "bs", "r") if (at := getattr(body, source)) is not None}
+    if not given:
+        raise Rejected("bad_request", "an ack names at least one source", field="ack")
+    for source, position in given.items():
+        if not 0 <= position <= MAX_POSITION:
+            raise Rejected("bad_cursor", "this is not a position", field=f"ack.{source}")
+    return given
+
+
+def reply(command_id: int | None, name: str, body: object) -> bytes:
+    """The answer to a command."""
+    return _encode({"id": command_id, name: body})
+
+
+def sent_reply(command_id: int | None, stored: Stored, created_ms: int) -> bytes:
+    """The answer to a send."""
+    return _encode(
+        {
+            "id": command_id,
+            "send": {
+                "message_id": stored.message_id,
+                "conversation_id": stored.conversation_id,
+                "seq": stored.seq,
+                "created_at": rfc3339(created_ms),
+                "duplicate": stored.duplicate,
+            },
+        }
+    )
+
+
+def error_frame(command_id: int | None, error: Rejected | Unavailable) -> bytes:
+    """An error: the answer to a command, or news for one that had no id."""
+    body = {
+        "code": error.code,
+        "message": error.message,
+        "field": error.field,
+        "retryable": error.retryable,
+        "retry_after_ms": error.retry_after_ms,
+    }
+    return _encode({"error": body} if command_id is None else {"id": command_id, "error": body})
+
+
+def disconnect_frame(code: int, reason: str, *, reconnect: bool, after_ms: int) -> bytes:
+    """What is said just before the close frame."""
+    body = {"code": code, "reason": reason, "reconnect": reconnect, "after_ms": after_ms}
+    return _encode({"disconnect": body})
+
+
+def events_frame(source: str, events: list[Event] | tuple[Event, ...]) -> bytes:
+    """A frame of consecutive events of one source."""
+    listed = b",".join([b'{"pos":%d,%b' % (event.pos, event.body) for event in events])
+    return b'{"source":"%b","events":[%b]}' % (source.encode(), listed)
+
+
+def split_events(events: list[Event] | tuple[Event, ...]) -> list[tuple[Event, ...]]:
+    """Cut events into what fits in a frame each, in order."""
+    if len(events) == 1:
+        return [(events[0],)]
+    parts: list[tuple[Event, ...]] = []
+    part: list[Event] = []
+    size = 0
+    for event in events:
+        if part and (len(part) == MAX_EVENTS or size + len(event.body) > MAX_FRAME_BYTES):
+            parts.append(tuple(part))
+            part, size = [], 0
+        part.append(event)
+        size += len(event.body)
+    return [*parts, tuple(part)] if part else parts
+
+
+def batch_frames(batch: Batch) -> list[tuple[tuple[Event, ...], bytes]]:
+    """The frames of a batch with their events, each encoded once for all readers."""
+    return [(part, events_frame(batch.source, part)) for part in split_events(batch.events)]

@@ -1,0 +1,75 @@
+"""Sweeps: what is due again, what is to leave, what has aged. Each a short transaction, safe to run in several places."""
+
+import json
+import random
+from collections.abc import Sequence
+
+from aldis.domain.ids import MessageId, UserId, first_id_at
+from aldis.domain.retry import RetryPolicy
+from aldis.domain.streams import Lane
+from aldis.ports.backplane import Knock
+from aldis.ports.broker import Broker
+from aldis.ports.clock import Clock
+from aldis.ports.store import Due, Store
+from aldis.services.ring import Ringer
+
+LEASE_MS = 30_000  # after which what a dead worker took is anybody's
+LIMIT = 500  # rows a transaction
+DELIVER = "deliver"  # the queue of lanes that are to be rung
+
+
+async def hand_out_due(*, store: Store, broker: Broker, clock: Clock) -> int:
+    """Lease the lanes that are due and put them into the broker as one item; answer how many there were."""
+    now = clock.now_ms()
+    async with store.begin() as transaction:
+        due = await transaction.lease_due(now, now + LEASE_MS, LIMIT)
+    if due:
+        await broker.publish(DELIVER, encode_due(due))
+    return len(due)
+
+
+async def ring_due(item: bytes, *, store: Store, ringer: Ringer, clock: Clock, policy: RetryPolicy) -> None:
+    """Ring for the lanes of an item, and store when each is to be rung again."""
+    due = decode_due(item)
+    await ringer.knock([Knock(user) for user in sorted({lane.user for lane in due})])
+    now = clock.now_ms()
+    rung: list[tuple[UserId, Lane, int, int | None]] = []
+    for lane in due:
+        attempt = lane.attempt + 1
+        wait = policy.delay_ms(attempt, random.random())  # noqa: S311 - jitter
+        rung.append((lane.user, lane.lane, attempt, now + wait if wait is not None else None))
+    async with store.begin() as transaction:
+        await transaction.settle_due(rung)
+
+
+async def relay_outbox(*, store: Store, broker: Broker, clock: Clock) -> int:
+    """Announce what the outbox holds, then forget it; answer how many rows. Repeats after a failure."""
+    now = clock.now_ms()
+    async with store.begin() as transaction:
+        rows = await transaction.lease_outbox(now, now + LEASE_MS, LIMIT)
+    if not rows:
+        return 0
+    for row in rows:
+        await broker.announce(row.topic, row.payload)
+    async with store.begin() as transaction:
+        await transaction.delete_outbox([row.id for row in rows])
+    return len(rows)
+
+
+async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
+    """Drop lane entries and idempotency keys that have aged; answer how many of both."""
+    now = clock.now_ms()
+    async with store.begin() as transaction:
+        dropped = await transaction.trim(MessageId(first_id_at(now - retention_ms)), LIMIT)
+    async with store.begin() as transaction:
+        return dropped + await transaction.delete_keys(now, LIMIT)
+
+
+def encode_due(due: Sequence[Due]) -> bytes:
+    """Lanes as one item of work."""
+    return json.dumps([list(lane) for lane in due]).encode()
+
+
+def decode_due(item: bytes) -> list[Due]:
+    """Lanes out of an item."""
+    return [Due(UserId(user), "e" if lane == "e" else "s", int(attempt)) for user, lane, attempt in json.loads(item)]

@@ -1,0 +1,63 @@
+"""The loops of a worker: look, do what is there, sleep when there was nothing.
+
+A failed round is logged and tried again; what it had leased comes back by itself.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import structlog
+
+from aldis.domain.errors import AldisError
+from aldis.domain.retry import RetryPolicy
+from aldis.ports.broker import Broker
+from aldis.ports.clock import Clock
+from aldis.ports.store import Store
+from aldis.services import sweep
+from aldis.services.ring import Ringer
+from aldis.telemetry.metrics import Metrics
+from aldis.telemetry.tasks import cancel_and_wait, spawn
+
+SWEEP_SECONDS = 1.0
+RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
+RETIRE_SECONDS = 60.0
+FAILED_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def run_workers(
+    *, store: Store, broker: Broker, ringer: Ringer, clock: Clock, metrics: Metrics, retention_ms: int
+) -> AsyncGenerator[None]:
+    """Run every job of a worker while the block is open."""
+    ring = partial(sweep.ring_due, store=store, ringer=ringer, clock=clock, policy=RetryPolicy())
+
+    async def relay() -> int:
+        rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+        metrics.outbox_rows.inc(rows)
+        return rows
+
+    rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
+        "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),
+        "relay": (relay, RELAY_SECONDS),
+        "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),
+    }
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(broker.consume(sweep.DELIVER, ring))
+        tasks = [spawn(_repeat(name, job, pause, clock), f"worker-{name}") for name, (job, pause) in rounds.items()]
+        stack.push_async_callback(cancel_and_wait, *tasks)
+        yield
+
+
+async def _repeat(name: str, job: Callable[[], Awaitable[int]], pause: float, clock: Clock) -> None:
+    while True:
+        try:
+            done = await job()
+        except AldisError as error:
+            log.warning("worker_failed", job=name, reason=str(error))
+            await clock.sleep(FAILED_SECONDS)
+        else:
+            if done < sweep.LIMIT:
+                await clock.sleep(pause)

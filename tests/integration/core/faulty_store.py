@@ -1,0 +1,58 @@
+"""A store that fails as real ones do: it loses races, refuses rows, or does not answer a commit."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from aldis.domain.messages import Message
+from aldis.ports.store import Contention, OutcomeUnknown, Store, Transaction, Unstorable
+
+REFUSED = b"refuse me"
+
+
+class _PickyTransaction:
+    """Refuses messages whose content holds the mark."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transaction, name)
+
+    async def insert_messages(self, messages: Sequence[Message]) -> None:
+        if any(REFUSED in (message.content or b"") for message in messages):
+            raise Unstorable("the database refuses a row")
+        await self._transaction.insert_messages(messages)
+
+
+class FaultyStore:
+    """Delegates to a real store; the counters say how many transactions still fail, and how."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.contentions = 0  # lost at the end of a transaction, which is rolled back
+        self.lost_commits = 0  # did not happen, and nobody said so
+        self.lost_answers = 0  # happened, and nobody said so
+        self.transactions = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def as_store(self) -> Store:
+        """The same for those who want a store."""
+        return cast("Store", self)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        self.transactions += 1
+        async with self._store.begin() as transaction:
+            yield cast("Transaction", _PickyTransaction(transaction))
+            if self.contentions:
+                self.contentions -= 1
+                raise Contention("lost a race")
+            if self.lost_commits:
+                self.lost_commits -= 1
+                raise OutcomeUnknown("no answer")
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise OutcomeUnknown("no answer")
