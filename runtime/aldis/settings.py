@@ -107,7 +107,7 @@ def with_files(variables: Mapping[str, str | None]) -> dict[str, str | None]:
 
 def default_database_url(data_dir: Path) -> str:
     """SQLite in the data folder."""
-    return f"sqlite+aiosqlite:///{data_dir / 'aldis.db'}"
+    return f"sqlite:///{data_dir / 'aldis.db'}"
 
 
 def load_settings(**given: Any) -> Settings:

@@ -15,7 +15,6 @@ from bench.figures import Figure
 FOLDER = Path("bench")
 PACKAGES = (
     "aldis",
-    "aiosqlite",
     "httptools",
     "msgspec",
     "picows",

@@ -27,7 +27,7 @@ def test_the_defaults_serve_one_machine() -> None:
     settings = load_settings()
 
     assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8080, Path("data"))
-    assert settings.database_url == "sqlite+aiosqlite:///data/aldis.db"
+    assert settings.database_url == "sqlite:///data/aldis.db"
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_the_database_follows_the_data_folder(monkeypatch: pytest.MonkeyPatch) -
     """Moving the data folder moves the database in it."""
     monkeypatch.setenv("ALDIS_DATA_DIR", "/srv/aldis")
 
-    assert load_settings().database_url == "sqlite+aiosqlite:////srv/aldis/aldis.db"
+    assert load_settings().database_url == "sqlite:////srv/aldis/aldis.db"
 
 
 def test_nested_settings_are_set_with_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The commands for backend keys and channels, their options and their help. They work beside a running `aldis serve`."""
+"""The commands for keys and channels, their options and their help. They work beside a running `aldis serve`."""
 # ruff: noqa: PLC0415 - imports of a database's driver must not delay `aldis --help`
 
 from typing import Annotated

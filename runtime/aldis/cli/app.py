@@ -50,7 +50,7 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run everything in one process, with its stores in the data folder."""
+    """Run everything in one process, until Ctrl-C."""
     from aldis.cli import serving
 
     raise typer.Exit(serving.serve(host=host, port=port, data_dir=data_dir))
@@ -84,7 +84,9 @@ def send(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(envvar="ALDIS_KEY", help="The backend's key; without one, the data folder lends one for the call."),
+        typer.Option(
+            envvar="ALDIS_KEY", help="The backend's key; without one, the data folder lends one for the call."
+        ),
     ] = None,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
     client_id: Annotated[
@@ -94,7 +96,10 @@ def send(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a text to a user, as another user or as a backend, and print the message's id."""
+    """Send a text to a user and print its message id.
+
+    The sender is another user (--as), or a backend through a channel (--channel).
+    """
     if (as_user is None) == (channel is None):
         raise typer.BadParameter("say who sends: either --as USER or --channel CHANNEL")
     from aldis.cli import sending
@@ -113,7 +118,10 @@ def listen(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show receipts and other news too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a user's messages as they arrive, each once, until Ctrl-C; goes on where it stopped."""
+    """Show a user's messages as they arrive.
+
+    Each is shown once; the next start goes on where this one stopped. Ends with Ctrl-C.
+    """
     from aldis.cli import listening
 
     listening.listen(as_user, device, server=url, data_dir=data_dir, verbose=verbose, as_json=as_json)

@@ -3,7 +3,7 @@
 0 done, 1 refused or failed, 2 wrong usage (Typer's own). Only a bug shows a traceback.
 """
 
-from typing import Any, NoReturn, override
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -19,7 +19,6 @@ class Failed(Exception):
 class Answering(TyperGroup):
     """The group of all commands, which answers for what they raise."""
 
-    @override
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
         try:

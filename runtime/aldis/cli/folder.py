@@ -8,7 +8,7 @@ from aldis.cli.server import Server, server_at
 from aldis.services.authenticate import sign_token
 from aldis.settings import SECRET_FILE, InvalidSettings, Settings, load_settings, user_token_secret
 
-SQLITE = "sqlite+aiosqlite:///"
+SQLITE = "sqlite:///"
 START = "start `aldis serve` once"
 
 

@@ -43,7 +43,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Url = Annotated[
     Server | None,
     typer.Option(
-        parser=read_server, metavar="URL", help="The server's address [default: http://127.0.0.1:8080].",
+        parser=read_server,
+        metavar="URL",
+        help="The server's address [default: http://127.0.0.1:8080].",
         show_default=False,
     ),
 ]

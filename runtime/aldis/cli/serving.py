@@ -12,5 +12,5 @@ def serve(*, host: str | None, port: int | None, data_dir: Path | None) -> int:
     settings = folder.load(data_dir, host=host, port=port)
     try:
         return bootstrap.serve(settings)
-    except bootstrap.DataDirLocked as error:
+    except (bootstrap.DataDirLocked, bootstrap.ServeFailed) as error:
         raise Failed(str(error)) from error

@@ -10,9 +10,9 @@ Guarantees of every adapter:
 - Bulk calls take any number of rows in few statements. Nothing here waits for the network but the database's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
@@ -24,6 +24,9 @@ from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import Lane, LaneHead, Source
+
+
+T = TypeVar("T")
 
 
 class Contention(Unavailable):
@@ -324,8 +327,15 @@ class Store(Protocol):
         """How many transactions can usefully run at once: the number of commit shards."""
         ...
 
+    async def run(self, recipe: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        """Run a recipe as one transaction, in as few hand-overs as the database allows: the way for all that is busy.
+
+        The recipe awaits nothing but its transaction, and may run in another thread: it touches only what it is given.
+        """
+        ...
+
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction; commit at the end of the block, roll back when it raises."""
+        """Open a transaction; commit at the end of the block, roll back when it raises. The way for the rest."""
         ...
 
     async def check(self) -> None:

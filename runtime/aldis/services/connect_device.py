@@ -11,7 +11,7 @@ from aldis.domain.devices import MAX_DEVICES, Attachment, Device, attach
 from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import DeviceId, UserId
 from aldis.ports.clock import Clock
-from aldis.ports.store import Store, positions
+from aldis.ports.store import Store, Transaction, positions
 from aldis.services.grouping import Done, Grouper
 from aldis.telemetry.metrics import Metrics
 
@@ -50,7 +50,8 @@ class Connector:
 
     async def _attach(self, group: Sequence[ConnectDevice]) -> list[Attachment | AldisError]:
         answers: list[Attachment | AldisError] = []
-        async with self._store.begin() as transaction:
+
+        async def recipe(transaction: Transaction) -> None:
             heads = await transaction.heads(sorted({command.user for command in group}))
             keys = sorted({(command.user, command.device) for command in group if command.device is not None})
             known = await transaction.devices(keys)
@@ -81,6 +82,8 @@ class Connector:
                         counts[command.user] = owned + 1
                     known[command.user, command.device] = changed[command.user, command.device] = fresh
             await transaction.put_devices(list(changed.values()), self._clock.now_ms())
+
+        await self._store.run(recipe)
         return answers
 
 

@@ -54,11 +54,14 @@ async def store_group(
     """Store a group; answer one result a command, and what the gateways are to be told."""
     group = _Group(commands)
     _collapse(group)
-    async with store.begin() as transaction:
+
+    async def recipe(transaction: Transaction) -> list[Batch]:
         conversations = await _resolve(group, transaction)
         await _claim(group, transaction, now_ms)
         messages = await _store_messages(group, transaction, conversations)
-        batches = await _store_entries(messages, transaction, conversations, now_ms)
+        return await _store_entries(messages, transaction, conversations, now_ms)
+
+    batches = await store.run(recipe)
     return group.finish(), batches
 
 
@@ -67,13 +70,14 @@ def _collapse(group: _Group) -> None:
     first: dict[tuple[str, str], int] = {}
     for index, command in enumerate(group.commands):
         keys = [(command.sender.scope, key) for key in command.keys]
-        earlier = next((first[key] for key in keys if key in first), None)
-        if earlier is None:
+        holders = [first[key] for key in keys if key in first]
+        earlier = [group.commands[holder] for holder in holders]
+        if not holders:
             first.update(dict.fromkeys(keys, index))
-        elif _mismatch(command, group.commands[earlier].fingerprint, group.commands[earlier].request_key):
+        elif any(_mismatch(command, other.fingerprint, other.request_key) for other in earlier):
             group.answers[index] = _mismatch_error()
         else:
-            group.repeats[index] = earlier
+            group.repeats[index] = holders[-1]
 
 
 async def _resolve(group: _Group, transaction: Transaction) -> dict[ConversationId, Conversation]:
@@ -83,15 +87,19 @@ async def _resolve(group: _Group, transaction: Transaction) -> dict[Conversation
     parents = sorted({command.reply_to for _, command in group.open() if command.reply_to is not None})
     replied = await transaction.messages(parents) if parents else {}
     for index, command in group.open():
-        if command.members is not None:
-            known.setdefault(
-                command.conversation_id,
-                Conversation(command.conversation_id, command.kind, command.channel, command.members),
-            )
-        refusal = _refusal(command, known.get(command.conversation_id), replied)
+        conversation = known.get(command.conversation_id, _new_conversation(command))
+        refusal = _refusal(command, conversation, replied)
         if refusal is not None:
             group.answers[index] = refusal
+        elif conversation is not None:
+            known[conversation.id] = conversation
     return known
+
+
+def _new_conversation(command: SendMessage) -> Conversation | None:
+    if command.members is None:
+        return None
+    return Conversation(command.conversation_id, command.kind, command.channel, command.members)
 
 
 def _refusal(

@@ -59,7 +59,8 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
     reads = [(index, command) for index, command in enumerate(group) if isinstance(command, Read)]
     notes = [Move(c.user, c.device, c.source, Step.SENT, c.low, c.high, c.at) for c in group if isinstance(c, Sent)]
     answers: list[Answer] = [None] * len(group)
-    async with store.begin() as transaction:
+
+    async def recipe(transaction: Transaction) -> list[Batch]:
         marks = await _read_marks([read for _, read in reads], transaction)
         moves = await _advance_devices(acks, transaction, now_ms)
         receipts = await _delivered(moves, transaction)
@@ -72,7 +73,9 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
         await transaction.advance_lanes(_lane_moves(moves))
         await transaction.record_moves(notes + moves + read_moves)
         states += await _badges(reads, answers, marks, transaction)
-        batches = await put_states(states, transaction)
+        return await put_states(states, transaction)
+
+    batches = await store.run(recipe)
     return answers, batches
 
 

@@ -38,7 +38,7 @@ class Ready:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'aldis.db'}"
+    url = f"sqlite:///{tmp_path / 'aldis.db'}"
     async with open_sql_store(url, now_ms=SystemClock().now_ms()) as store:
         yield store
 

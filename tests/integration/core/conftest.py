@@ -18,7 +18,7 @@ async def core() -> AsyncIterator[Core]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """The address of a database file that does not exist yet."""
-    return f"sqlite+aiosqlite:///{tmp_path / 'aldis.db'}"
+    return f"sqlite:///{tmp_path / 'aldis.db'}"
 
 
 @pytest.fixture

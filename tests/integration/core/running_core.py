@@ -24,7 +24,7 @@ from aldis.services.read_streams import StreamReader
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
-MEMORY = "sqlite+aiosqlite:///:memory:"
+MEMORY = "sqlite:///:memory:"
 PAGE = 200
 
 

@@ -131,6 +131,7 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         committer=writes,
         moves=writes,
         authenticator=Authenticator(store=store, clock=CLOCK, rules=TokenRules(secrets=(SECRET,))),
+        channel=store.channel,
         limiter=MemoryLimiter(clock=CLOCK),
         rates=Rates(user=Rate(5, 3), key=Rate(1000, 2000)),
         clock=CLOCK,

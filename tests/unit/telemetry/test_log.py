@@ -88,8 +88,8 @@ def test_no_secret_comes_out_of_any_way_in(lines: Lines) -> None:
 def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
     """Ours and uvicorn's follow the level; other libraries speak only from warning up."""
     structlog.get_logger("aldis.test").debug("hidden")
-    logging.getLogger("aiosqlite").info("INSERT INTO messages")
-    logging.getLogger("aiosqlite").warning("closing")
+    logging.getLogger("sqlalchemy").info("INSERT INTO messages")
+    logging.getLogger("sqlalchemy").warning("closing")
     logging.getLogger("uvicorn.error").info("started")
 
     assert [line["event"] for line in lines()] == ["closing", "started"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, Table, event
+from sqlalchemy import Engine, ExceptionContext, Table, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
@@ -35,7 +35,7 @@ class Dialect(Protocol):
 
 
 class SqliteDialect:
-    """SQLite 3.35 or newer, through aiosqlite."""
+    """SQLite 3.35 or newer."""
 
     def rows(self, *columns: str) -> str:
         """Rows out of `json_each`."""
@@ -54,7 +54,7 @@ class SqliteDialect:
         message = str(error.orig)
         if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
             return Contention("the database is busy", retry_after_ms=50)
-        if isinstance(error, IntegrityError) or isinstance(error.orig, (OverflowError, UnicodeEncodeError, ValueError)):
+        if isinstance(error, IntegrityError):
             return Unstorable("the database refuses a row")
         return Unavailable("the database does not answer")
 
@@ -81,6 +81,12 @@ def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: ExceptionContext) -> Unstorable | None:
+        """A value that no column can hold is refused by the driver before the database sees it."""
+        refused = isinstance(context.original_exception, (OverflowError, UnicodeEncodeError))
+        return Unstorable("the database cannot hold a value") if refused else None
 
     if begin is not None:
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from sqlalchemy import BindParameter, and_, bindparam, case, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.adapters.sql import schema
+from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
 from aldis.adapters.sql.rows import from_device, to_device
 from aldis.domain.devices import Device
@@ -17,7 +17,7 @@ from aldis.ports.store import Heard, LaneMove, Move, Range
 class Moves:
     """Bulk moves of one open transaction."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+    def __init__(self, connection: Executing, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
@@ -188,7 +188,7 @@ class Moves:
         return await read_badge(self._connection, user)
 
 
-async def read_badge(connection: AsyncConnection, user: UserId) -> int:
+async def read_badge(connection: Executing, user: UserId) -> int:
     """The sum over a user's conversations; cost grows with their number, not with their messages."""
     members, table = schema.members, schema.conversations
     unread = (table.c.head_seq - members.c.read_seq) - (members.c.own_total - members.c.own_read)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, func, or_, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aldis.adapters.sql import schema
+from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
 from aldis.adapters.sql.rows import to_message
 from aldis.adapters.sql.sends import read_conversations
@@ -14,13 +14,13 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage, Step
-from aldis.ports.store import ConversationRow, Entry, StateEntry, Want
+from aldis.ports.store import Conversation, ConversationRow, Entry, StateEntry, Want
 
 _MESSAGE_COLUMNS = ", ".join(f"m.{column.name}" for column in schema.messages.c)
 PASSAGES = 200  # moves looked at for one message and recipient: 20 devices, two steps, and repeats after reconnects
 
 
-async def read_entries(connection: AsyncConnection, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
+async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
     """Pages of lanes; as positions have no gaps, a page is a range of the key."""
     rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
     statement = text(
@@ -35,7 +35,7 @@ async def read_entries(connection: AsyncConnection, dialect: Dialect, wants: Seq
     return pages
 
 
-async def read_states(connection: AsyncConnection, dialect: Dialect, wants: Sequence[Want]) -> list[list[StateEntry]]:
+async def read_states(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[StateEntry]]:
     """Pages of `r`; versions have gaps, so rows are numbered to cut each page."""
     rows = [(index, w.user, w.after, w.limit) for index, w in enumerate(wants)]
     statement = text(
@@ -51,7 +51,7 @@ async def read_states(connection: AsyncConnection, dialect: Dialect, wants: Sequ
 
 
 async def read_passages(
-    connection: AsyncConnection, message: Message, users: Sequence[UserId]
+    connection: Executing, message: Message, users: Sequence[UserId]
 ) -> dict[UserId, tuple[int, list[Passage]]]:
     """What passed a message, by recipient."""
     events = schema.stream_events
@@ -62,9 +62,7 @@ async def read_passages(
     return {user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()}
 
 
-async def _passages(
-    connection: AsyncConnection, message: Message, user: UserId, lane: str, position: int
-) -> list[Passage]:
+async def _passages(connection: Executing, message: Message, user: UserId, lane: str, position: int) -> list[Passage]:
     moves = schema.cursor_moves
     found: list[Passage] = []
     for source, place in ((lane, position), (message.conversation_id, message.seq)):
@@ -79,14 +77,23 @@ async def _passages(
     return sorted(found, key=lambda passage: passage.at)
 
 
-async def read_message(connection: AsyncConnection, message_id: MessageId) -> Message | None:
+async def read_message(connection: Executing, message_id: MessageId) -> Message | None:
     """One message."""
     row = (await connection.execute(select(schema.messages).where(schema.messages.c.id == message_id))).first()
     return to_message(row) if row is not None else None
 
 
+async def read_message_in_place(connection: Executing, message_id: MessageId) -> tuple[Message, Conversation] | None:
+    """One message and its conversation."""
+    message = await read_message(connection, message_id)
+    if message is None:
+        return None
+    found = await read_conversations(connection, [message.conversation_id])
+    return message, found[message.conversation_id]
+
+
 async def read_history(
-    connection: AsyncConnection, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+    connection: Executing, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
 ) -> list[Message]:
     """A page of a conversation."""
     table = schema.messages
@@ -101,7 +108,7 @@ async def read_history(
 
 
 async def read_conversation_rows(
-    connection: AsyncConnection, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+    connection: Executing, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
 ) -> list[ConversationRow]:
     """A page of a user's conversations with marks and last messages."""
     table, members = schema.conversations, schema.members
@@ -125,7 +132,7 @@ async def read_conversation_rows(
     return await _with_last(connection, rows)
 
 
-async def _with_last(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
+async def _with_last(connection: Executing, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
     table = schema.messages
     ends = select(table).where(
         tuple_(table.c.conversation_id, table.c.seq).in_([(row.id, row.head_seq) for row in rows])
@@ -142,11 +149,6 @@ async def _with_last(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> l
     ]
 
 
-async def read_epoch(connection: AsyncConnection) -> str | None:
-    """The installation's epoch, None before the first migration has made one."""
-    return (await connection.execute(select(schema.installation.c.epoch))).scalar_one_or_none()
-
-
-async def count_rows(connection: AsyncConnection, table: str) -> int:
+async def count_rows(connection: Executing, table: str) -> int:
     """How many rows a table has: for tests and the curious, never on a hot path."""
     return int((await connection.execute(select(func.count()).select_from(schema.metadata.tables[table]))).scalar_one())

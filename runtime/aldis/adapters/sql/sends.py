@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import and_, bindparam, case, delete, func, select, text
 
 from aldis.adapters.sql import schema
+from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
 from aldis.adapters.sql.rows import from_message, to_conversations, to_message
 from aldis.domain.ids import ConversationId, MessageId, UserId
@@ -18,7 +18,7 @@ from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEnt
 class Sends:
     """Bulk writes of one open transaction."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+    def __init__(self, connection: Executing, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
@@ -43,6 +43,8 @@ class Sends:
 
     async def release_keys(self, keys: Sequence[tuple[str, str]]) -> None:
         """Delete rows."""
+        if not keys:
+            return
         table = schema.idempotency_keys
         statement = delete(table).where(and_(table.c.scope == bindparam("its"), table.c.key == bindparam("name")))
         await self._connection.execute(statement, [{"its": scope, "name": key} for scope, key in sorted(keys)])
@@ -53,6 +55,8 @@ class Sends:
 
     async def extend_conversations(self, growths: Sequence[Growth]) -> dict[ConversationId, int]:
         """Upsert the heads; make the members of those that are new."""
+        if not growths:
+            return {}
         table = schema.conversations
         insert = self._dialect.insert(table)
         statement = insert.on_conflict_do_update(
@@ -98,7 +102,7 @@ class Sends:
     async def extend_sources(
         self, counts: Mapping[tuple[UserId, Source], int], due: Mapping[tuple[UserId, Source], int]
     ) -> dict[tuple[UserId, Source], int]:
-        """Upsert the heads of sources."""
+        """Upsert the heads of sources; a lane that was given up or had nothing open is rung anew."""
         if not counts:
             return {}
         table = schema.stream_heads
@@ -108,6 +112,7 @@ class Sends:
             set_={
                 "seq": table.c.seq + insert.excluded.seq,
                 "due_at": func.coalesce(table.c.due_at, insert.excluded.due_at),
+                "attempt": case((table.c.due_at.is_(None), 0), else_=table.c.attempt),
             },
         ).returning(table.c.user_id, table.c.source, table.c.seq)
         rows = [
@@ -118,10 +123,14 @@ class Sends:
 
     async def insert_messages(self, messages: Sequence[Message]) -> None:
         """Store rows."""
+        if not messages:
+            return
         await self._connection.execute(schema.messages.insert(), [from_message(message) for message in messages])
 
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
+        if not entries:
+            return
         rows: list[dict[str, Any]] = [
             {
                 "user_id": entry.user,
@@ -175,7 +184,7 @@ class Sends:
 
 
 async def read_conversations(
-    connection: AsyncConnection, ids: Sequence[ConversationId]
+    connection: Executing, ids: Sequence[ConversationId]
 ) -> dict[ConversationId, Conversation]:
     """Conversations with their members, in one query."""
     if not ids:
@@ -190,7 +199,7 @@ async def read_conversations(
 
 
 async def read_heads(
-    connection: AsyncConnection, dialect: Dialect, users: Sequence[UserId]
+    connection: Executing, dialect: Dialect, users: Sequence[UserId]
 ) -> dict[tuple[UserId, Source], LaneHead]:
     """Heads of the users' sources, in one query."""
     statement = text(

@@ -1,19 +1,22 @@
-"""The store's doors: engines, transactions, reads, and the one place where a driver's error is translated.
+"""The store's doors: engines, threads, transactions, reads, and the one place where a driver's error is translated.
 
 SQLite has one writer: transactions queue on a lock in this process and begin IMMEDIATE, reads have connections of their
-own and see the last commit. Postgres will use its own locks instead.
+own and see the last commit. Postgres will use its own locks and an asynchronous driver instead.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
-from sqlalchemy import select, text
+from sqlalchemy import Engine, Row, RootTransaction, Select, create_engine, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
+from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
 from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.moves import Moves, read_badge
@@ -28,9 +31,12 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.status import Passage
 from aldis.domain.streams import LaneHead, Source
-from aldis.ports.store import Conversation, ConversationRow, Entry, OutcomeUnknown, StateEntry, Want
+from aldis.ports.store import Conversation, ConversationRow, Entry, OutcomeUnknown, StateEntry, Transaction, Want
 
-READERS = 4  # connections for reads: more only queue for the processor
+READERS = 4  # threads for reads: more only queue for the processor
+SWITCH_SECONDS = 0.001  # how long the writer's thread may keep the event loop from running, where Python's own is 5 ms
+
+T = TypeVar("T")
 
 
 class SqlTransaction(Sends, Moves, Sweeps):
@@ -40,10 +46,11 @@ class SqlTransaction(Sends, Moves, Sweeps):
 class SqlStore:
     """The store over SQLAlchemy Core. Make it with `open_sql_store`."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, epoch: str) -> None:
+    def __init__(self, *, writer: Engine, reader: Engine, threads: tuple[Executor, Executor], epoch: str) -> None:
         self.epoch = epoch
         self._writer = writer
         self._reader = reader
+        self._writer_thread, self._reader_threads = threads
         self._dialect = SqliteDialect()
         self._writing = asyncio.Lock()
 
@@ -52,156 +59,185 @@ class SqlStore:
         """SQLite has one."""
         return 1
 
-    def begin(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """Open a transaction."""
-        return self._transaction()
+    async def run(self, recipe: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        """Run a recipe as one transaction, in the writer's thread."""
+        async with self._writing:
+            answer: T = await in_thread(self._writer_thread, lambda: self._run(recipe))
+            return answer
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncGenerator[SqlTransaction]:
-        async with self._writing, self._translated(self._writer) as connection:
-            transaction = await connection.begin()
+    def _run(self, recipe: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        with self._translated(), self._writer.connect() as connection:
+            transaction = connection.begin()
             try:
-                yield SqlTransaction(connection, self._dialect)
+                answer = drive(recipe(SqlTransaction(InlineConnection(connection), self._dialect)))
             except BaseException:
-                await transaction.rollback()
+                transaction.rollback()
                 raise
-            try:
-                await transaction.commit()
-            except DBAPIError as error:
-                raise OutcomeUnknown("the commit did not answer; the same client_id tells what became of it") from error
+            self._commit(transaction)
+            return answer
+
+    def begin(self) -> AbstractAsyncContextManager[SqlTransaction]:
+        """Open a transaction whose statements go to the writer's thread one by one."""
+        return self._begin()
 
     @asynccontextmanager
-    async def _translated(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    async def _begin(self) -> AsyncGenerator[SqlTransaction]:
+        thread = self._writer_thread
+        async with self._writing:
+            with self._translated():
+                connection = await in_thread(thread, self._writer.connect)
+                try:
+                    transaction = await in_thread(thread, connection.begin)
+                    try:
+                        yield SqlTransaction(ThreadConnection(connection, thread), self._dialect)
+                    except BaseException:
+                        await in_thread(thread, transaction.rollback)
+                        raise
+                    await in_thread(thread, lambda: self._commit(transaction))
+                finally:
+                    await in_thread(thread, connection.close)
+
+    def _commit(self, transaction: RootTransaction) -> None:
         try:
-            async with engine.connect() as connection:
-                yield connection
+            transaction.commit()
+        except DBAPIError as error:
+            raise OutcomeUnknown("the commit did not answer; the same client_id tells what became of it") from error
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
         except DBAPIError as error:
             raise self._dialect.translate(error) from error
         except SQLAlchemyError as error:
             raise Unavailable("the database cannot be used now") from error
 
-    def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._translated(self._reader)
+    async def _read(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
+        answer: T = await in_thread(self._reader_threads, lambda: self._read_now(recipe))
+        return answer
+
+    def _read_now(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
+        with self._translated(), self._reader.connect() as connection:
+            return drive(recipe(InlineConnection(connection)))
 
     async def check(self) -> None:
         """Ask for one row."""
-        async with self._reading() as connection:
-            await connection.execute(text("SELECT 1"))
+        await self._read(lambda connection: connection.execute(text("SELECT 1")))
 
     async def entries(self, wants: Sequence[Want]) -> list[list[Entry]]:
         """Pages of lanes."""
-        async with self._reading() as connection:
-            return await reads.read_entries(connection, self._dialect, wants)
+        return await self._read(lambda connection: reads.read_entries(connection, self._dialect, wants))
 
     async def states(self, wants: Sequence[Want]) -> list[list[StateEntry]]:
         """Pages of `r`."""
-        async with self._reading() as connection:
-            return await reads.read_states(connection, self._dialect, wants)
+        return await self._read(lambda connection: reads.read_states(connection, self._dialect, wants))
 
     async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
         """Heads of sources."""
-        async with self._reading() as connection:
-            return await read_heads(connection, self._dialect, users)
+        return await self._read(lambda connection: read_heads(connection, self._dialect, users))
 
     async def message(self, message_id: MessageId) -> tuple[Message, Conversation] | None:
         """A message and its conversation."""
-        async with self._reading() as connection:
-            message = await reads.read_message(connection, message_id)
-            if message is None:
-                return None
-            found = await read_conversations(connection, [message.conversation_id])
-            return message, found[message.conversation_id]
+        return await self._read(lambda connection: reads.read_message_in_place(connection, message_id))
 
     async def passages(self, message: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
         """What passed a message."""
-        async with self._reading() as connection:
-            return await reads.read_passages(connection, message, users)
+        return await self._read(lambda connection: reads.read_passages(connection, message, users))
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
         """One conversation."""
-        async with self._reading() as connection:
-            return (await read_conversations(connection, [conversation])).get(conversation)
+        return (await self._read(lambda connection: read_conversations(connection, [conversation]))).get(conversation)
 
     async def conversations_of(
         self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
     ) -> list[ConversationRow]:
         """A page of a user's conversations."""
-        async with self._reading() as connection:
-            return await reads.read_conversation_rows(connection, user, kind, before, limit)
+        return await self._read(lambda connection: reads.read_conversation_rows(connection, user, kind, before, limit))
 
     async def history(
         self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
     ) -> list[Message]:
         """A page of a conversation."""
-        async with self._reading() as connection:
-            return await reads.read_history(connection, conversation, before=before, after=after, limit=limit)
+        return await self._read(
+            lambda connection: reads.read_history(connection, conversation, before=before, after=after, limit=limit)
+        )
 
     async def badge(self, user: UserId) -> int:
         """All unread of a user."""
-        async with self._reading() as connection:
-            return await read_badge(connection, user)
+        return await self._read(lambda connection: read_badge(connection, user))
 
     async def device(self, user: UserId, device: DeviceId) -> Device | None:
         """One device."""
         table = schema.devices
-        async with self._reading() as connection:
-            statement = select(table).where(table.c.user_id == user, table.c.device_id == device)
-            row = (await connection.execute(statement)).first()
-            return to_device(row) if row is not None else None
+        statement = select(table).where(table.c.user_id == user, table.c.device_id == device)
+        row = await self._first(statement)
+        return to_device(row) if row is not None else None
 
     async def api_key(self, key_id: str) -> ApiKey | None:
         """One key."""
-        async with self._reading() as connection:
-            row = (await connection.execute(select(schema.api_keys).where(schema.api_keys.c.id == key_id))).first()
-            return to_api_key(row) if row is not None else None
+        row = await self._first(select(schema.api_keys).where(schema.api_keys.c.id == key_id))
+        return to_api_key(row) if row is not None else None
 
     async def api_keys(self) -> list[ApiKey]:
         """All keys."""
-        async with self._reading() as connection:
-            rows = await connection.execute(select(schema.api_keys).order_by(schema.api_keys.c.id))
-            return [to_api_key(row) for row in rows]
+        return [to_api_key(row) for row in await self._all(select(schema.api_keys).order_by(schema.api_keys.c.id))]
 
     async def channel(self, name: str) -> Channel | None:
         """One channel."""
-        async with self._reading() as connection:
-            row = (await connection.execute(select(schema.channels).where(schema.channels.c.name == name))).first()
-            return to_channel(row) if row is not None else None
+        row = await self._first(select(schema.channels).where(schema.channels.c.name == name))
+        return to_channel(row) if row is not None else None
 
     async def channels(self) -> list[Channel]:
         """All channels."""
-        async with self._reading() as connection:
-            rows = await connection.execute(select(schema.channels).order_by(schema.channels.c.name))
-            return [to_channel(row) for row in rows]
+        return [to_channel(row) for row in await self._all(select(schema.channels).order_by(schema.channels.c.name))]
+
+    async def _all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        async def read(connection: Executing) -> Sequence[Row[Any]]:
+            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
+            return rows
+
+        return await self._read(read)
+
+    async def _first(self, statement: Select[Any]) -> Row[Any] | None:
+        return next(iter(await self._all(statement.limit(1))), None)
 
 
 @asynccontextmanager
 async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
-    """Bring the schema up to date and open the store; `url` is SQLAlchemy's, `sqlite+aiosqlite:///file`.
+    """Bring the schema up to date and open the store; `url` is SQLAlchemy's, `sqlite:///file`.
 
-    A store in memory (`:memory:`) has one connection for everything.
+    A store in memory (`sqlite://`) has one connection, and one thread, for everything.
     """
-    in_memory = ":memory:" in url
+    in_memory = url == "sqlite://" or ":memory:" in url
     writer = _engine(url, 1, begin="BEGIN IMMEDIATE")
     reader = writer if in_memory else _engine(url, READERS, begin=None)
-    try:
-        async with writer.connect() as connection:
-            epoch = await connection.run_sync(migrate, now_ms)
-            await connection.commit()
-        yield SqlStore(writer, reader, epoch)
-    finally:
-        await writer.dispose()
-        await reader.dispose()
+    sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
+    with ExitStack() as stack:
+        thread = stack.enter_context(ThreadPoolExecutor(1, "sql-writer"))
+        threads = thread if in_memory else stack.enter_context(ThreadPoolExecutor(READERS, "sql-reader"))
+        try:
+            epoch = await in_thread(thread, lambda: _migrate(writer, now_ms))
+            yield SqlStore(writer=writer, reader=reader, threads=(thread, threads), epoch=epoch)
+        finally:
+            await in_thread(thread, writer.dispose)
+            await in_thread(threads, reader.dispose)
 
 
-def _engine(url: str, size: int, *, begin: str | None) -> AsyncEngine:
-    engine = create_async_engine(
+def _migrate(writer: Engine, now_ms: int) -> str:
+    with writer.begin() as connection:
+        return migrate(connection, now_ms)
+
+
+def _engine(url: str, size: int, *, begin: str | None) -> Engine:
+    engine = create_engine(
         url,
-        poolclass=AsyncAdaptedQueuePool,
+        poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
+        connect_args={"check_same_thread": False},  # a pool's connection goes from thread to thread, never to two
         execution_options={} if begin is not None else {"isolation_level": "AUTOCOMMIT"},
     )
-    prepare_sqlite(engine.sync_engine, begin=begin)
+    prepare_sqlite(engine, begin=begin)
     return engine

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 
 from aldis.adapters.sql import schema
+from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.rows import from_api_key, from_channel
 from aldis.domain.callers import ApiKey
@@ -18,7 +18,7 @@ from aldis.ports.store import Due, OutboxRow
 class Sweeps:
     """Leases and deletions of one open transaction."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+    def __init__(self, connection: Executing, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
@@ -80,11 +80,17 @@ class Sweeps:
         await self._connection.execute(delete(schema.outbox).where(schema.outbox.c.id.in_(ids)))
 
     async def trim(self, before: MessageId, limit: int) -> int:
-        """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears."""
+        """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears.
+
+        Ids follow the clocks of those who made them, positions the commits: an old message may lie behind a newer one.
+        """
         events, heads = schema.stream_events, schema.stream_heads
+        newer = events.alias()
+        below_it = and_(newer.c.user_id == events.c.user_id, newer.c.lane == events.c.lane, newer.c.seq < events.c.seq)
+        behind_newer = exists().where(below_it, newer.c.message_id >= before)
         oldest = (
             select(events.c.user_id, events.c.lane, events.c.seq)
-            .where(events.c.message_id < before)
+            .where(events.c.message_id < before, ~behind_newer)
             .order_by(events.c.message_id)
             .limit(limit)
             .subquery()

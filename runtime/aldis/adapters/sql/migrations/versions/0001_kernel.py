@@ -92,10 +92,15 @@ def upgrade() -> None:
 
     op.create_table(
         "installation",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "id",
+            sa.Integer(),
+            sa.CheckConstraint("id = 1", name=op.f("ck_installation_one_row")),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("epoch", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.CheckConstraint("id = 1", name=op.f("ck_installation_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
     )
     op.create_table(
