@@ -41,6 +41,7 @@ from aldis.ports.store import (
     Range,
     State,
     Store,
+    Transaction,
     Unstorable,
     Want,
 )
@@ -170,6 +171,36 @@ async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
         assert await transaction.claim_keys([claim("a")]) == {}
         assert await transaction.lease_outbox(NOW, LATER, 10) == []
         assert await transaction.lease_due(NOW, LATER, 10) == []
+
+
+async def test_a_recipe_is_one_transaction(store: Store) -> None:
+    """`run` answers what its recipe answers, after the commit; a recipe that raises leaves nothing."""
+
+    async def write(transaction: Transaction) -> list[int]:
+        return await put_message(transaction, message())
+
+    async def give_up(transaction: Transaction) -> None:
+        await put_message(transaction, message(2))
+        raise _GivenUp
+
+    assert await store.run(write) == [1, 1]
+    with pytest.raises(_GivenUp):
+        await store.run(give_up)
+    assert (await store.heads([BOB]))[BOB, "s"].seq == 1
+
+
+async def test_recipes_and_open_transactions_take_turns(store: Store) -> None:
+    """Both ways to write may be used at once, and reads beside them; positions stay gapless."""
+
+    conversations = [Conversation(ConversationId(f"c{n}"), Kind.CHAT, "chat", (ALICE, BOB)) for n in range(10)]
+    heads = await asyncio.gather(
+        *(store_messages(store, message(conversation=c), conversation=c) for c in conversations),
+        *(store.run(lambda transaction: transaction.extend_sources({(BOB, "s"): 1}, {})) for _ in range(10)),
+        *(store.entries([Want(BOB, "s", 0, 99)]) for _ in range(10)),
+    )
+
+    assert len(heads) == 30
+    assert (await store.heads([BOB]))[BOB, "s"].seq == 20
 
 
 async def test_a_cancelled_transaction_leaves_nothing(store: Store) -> None:

@@ -167,7 +167,7 @@ class CommandReader:
         assert connection.user is not None
         if command_id is None:
             raise Rejected("bad_request", "a send needs an id, so that it can be answered", field="id")
-        draft = frames.draft_of(body)
+        draft = frames.draft_of(body, content_bytes=context.limits.content_bytes)
         check_user_draft(draft)
         if draft.channel not in {None, CHAT}:
             raise Rejected("unknown_channel", UNKNOWN_CHANNEL, field="send.channel")

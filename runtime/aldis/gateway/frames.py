@@ -18,6 +18,7 @@ from aldis.services.compose import Draft
 
 MAX_EVENTS = 200  # in one frame
 MAX_FRAME_BYTES = 32 * 1024  # of events in one frame, if they are more than one
+MAX_WORDS = 300  # characters of a client's own words that an error repeats
 _FORBIDDEN = ("from", "push", "send_at")  # what only a backend may say, by REST
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
@@ -167,16 +168,16 @@ def _explain(error: msgspec.ValidationError) -> Rejected:
     what, path = match["what"], (match["path"] or "").lstrip(".")
     unknown, missing = _UNKNOWN.search(what), _MISSING.search(what)
     if unknown is not None:
-        field = f"{path}.{unknown['name']}".lstrip(".")
+        field = f"{path}.{unknown['name']}".lstrip(".")[:MAX_WORDS]
         if not path:
             return Rejected("unknown_command", "this is not a command of the contract", field=field)
         return Rejected("unknown_field", "this field is not part of the contract", field=field)
     if missing is not None:
         return Rejected("bad_request", "this field is required", field=f"{path}.{missing['name']}".lstrip("."))
-    return Rejected("bad_request", what, field=path or None)
+    return Rejected("bad_request", what[:MAX_WORDS], field=path or None)
 
 
-def draft_of(body: SendBody) -> Draft:
+def draft_of(body: SendBody, *, content_bytes: int) -> Draft:
     """A send of a user, checked as far as it can be without knowing who and what is there."""
     for field in _FORBIDDEN:
         if getattr(body, "from_" if field == "from" else field) is not None:
@@ -187,7 +188,7 @@ def draft_of(body: SendBody) -> Draft:
     if (body.to.user is None) == (body.to.conversation is None):
         raise Rejected("bad_request", "name one recipient: to.user or to.conversation", field="send.to")
     return Draft(
-        content=_content(body.content),
+        content=_content(body.content, content_bytes),
         to_user=body.to.user,
         to_conversation=body.to.conversation,
         kind=body.kind,
@@ -199,11 +200,11 @@ def draft_of(body: SendBody) -> Draft:
     )
 
 
-def _content(body: ContentBody) -> bytes:
+def _content(body: ContentBody, limit: int) -> bytes:
     if body.type == "text" and body.text is not None and body.data is msgspec.UNSET:
-        return text_content(body.text, field="send.content.text")
+        return text_content(body.text, limit=limit, field="send.content.text")
     if body.type == "json" and body.data is not msgspec.UNSET and body.text is None:
-        return json_content(body.data, field="send.content.data")
+        return json_content(body.data, limit=limit, field="send.content.data")
     if body.type == "media":
         raise Rejected("bad_request", "media is not supported yet", field="send.content.type")
     raise Rejected(

@@ -253,6 +253,8 @@ class Hub:
             if due > loop.time():
                 await asyncio.sleep(due - loop.time())
             connection.close(CloseCode.SHUTDOWN)
+        for connection in self.connections():  # whose handshake was under way when the draining began
+            connection.close(CloseCode.SHUTDOWN)
 
 
 async def feed_now(connection: Connection, *, delay: float = 0.0) -> None:

@@ -1,10 +1,13 @@
-"""A uvicorn server that drains: it fails readiness, stops listening, lets its sockets go over a period, then ends.
+"""A uvicorn server that drains: it fails readiness, lets its sockets go over a period, stops listening, then ends.
 
-uvicorn closes every WebSocket with 1012 before the lifespan's shutdown, so a lifespan hook comes too late.
+uvicorn closes every WebSocket with 1012 before the lifespan's shutdown, so a lifespan hook comes too late. While it
+drains it refuses new sockets and still answers REST and the probes, which are to see why.
 """
 
+import signal
 import socket
 from collections.abc import Awaitable, Callable
+from types import FrameType
 
 import uvicorn
 
@@ -22,10 +25,14 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._on_drain = on_drain
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave. uvicorn would raise the signal again at its end, before what is open could be closed."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, drain, then do what uvicorn does."""
-        for server in self.servers:
-            server.close()
+        """Drain, then do what uvicorn does, which begins with no longer listening."""
         await self._on_drain()
         await super().shutdown(sockets)
 

@@ -72,7 +72,8 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
         states += await _tell_others(receipts, transaction)
         await transaction.advance_lanes(_lane_moves(moves))
         await transaction.record_moves(notes + moves + read_moves)
-        states += await _badges(reads, answers, marks, transaction)
+        badges = await _answer_reads(reads, answers, marks, transaction)
+        states += [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
         return await put_states(states, transaction)
 
     batches = await store.run(recipe)
@@ -178,18 +179,22 @@ async def _tell_others(receipts: Sequence[Receipt], transaction: Transaction) ->
     ]
 
 
-async def _badges(
+async def _answer_reads(
     reads: Sequence[tuple[int, Read]],
     answers: list[Answer],
     marks: dict[tuple[ConversationId, UserId], ReadMark],
     transaction: Transaction,
-) -> list[State]:
-    """Answer the reads, now that all marks are stored; a reader's badge is state for his devices."""
+) -> dict[UserId, int]:
+    """Answer the reads, now that all marks are stored; returns the readers' badges."""
     open_reads = [(index, read) for index, read in reads if answers[index] is None]
     badges = {user: await transaction.badge(user) for user in sorted({read.user for _, read in open_reads})}
     for index, read in open_reads:
         answers[index] = (marks[read.conversation_id, read.user].unread, badges[read.user])
-    return [State(user, "badge", "badge", value_json({"badge": badge})) for user, badge in badges.items()]
+    return badges
+
+
+def _badge(user: UserId, badge: int) -> State:
+    return State(user, "badge", "badge", value_json({"badge": badge}))
 
 
 async def put_states(states: Sequence[State], transaction: Transaction) -> list[Batch]:

@@ -1,12 +1,13 @@
 """A store that fails as real ones do: it loses races, refuses rows, or does not answer a commit."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from aldis.domain.messages import Message
 from aldis.ports.store import Contention, OutcomeUnknown, Store, Transaction, Unstorable
 
+T = TypeVar("T")
 REFUSED = b"refuse me"
 
 
@@ -42,17 +43,34 @@ class FaultyStore:
         """The same for those who want a store."""
         return cast("Store", self)
 
+    async def run(self, recipe: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        async def failing(transaction: Transaction) -> T:
+            answer = await recipe(cast("Transaction", _PickyTransaction(transaction)))
+            self._fail_before_the_end()
+            return answer
+
+        self.transactions += 1
+        answer = await self._store.run(failing)
+        self._fail_after_the_end()
+        return answer
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         self.transactions += 1
         async with self._store.begin() as transaction:
             yield cast("Transaction", _PickyTransaction(transaction))
-            if self.contentions:
-                self.contentions -= 1
-                raise Contention("lost a race")
-            if self.lost_commits:
-                self.lost_commits -= 1
-                raise OutcomeUnknown("no answer")
+            self._fail_before_the_end()
+        self._fail_after_the_end()
+
+    def _fail_before_the_end(self) -> None:
+        if self.contentions:
+            self.contentions -= 1
+            raise Contention("lost a race")
+        if self.lost_commits:
+            self.lost_commits -= 1
+            raise OutcomeUnknown("no answer")
+
+    def _fail_after_the_end(self) -> None:
         if self.lost_answers:
             self.lost_answers -= 1
             raise OutcomeUnknown("no answer")

@@ -13,6 +13,7 @@ from contract.store_rows import BOB, NOW, claim, message, store_messages
 from integration.core.running_core import MEMORY
 from sqlalchemy import Connection, create_engine, text
 
+from aldis.adapters.sql.connection import in_thread
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.schema import metadata
 from aldis.adapters.sql.store import SqlStore, open_sql_store
@@ -28,12 +29,16 @@ def made_tables(connection: Connection) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows if name != "alembic_version"}
 
 
-async def on_writer(store: SqlStore, statement: str) -> None:
+async def on_writer(store: SqlStore, statement: str) -> list[tuple[object, ...]]:
     """Run a statement outside a transaction on the one connection that writes."""
-    async with store._writer.connect() as connection:
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        await raw.driver_connection.execute(statement)
+
+    def execute() -> list[tuple[object, ...]]:
+        with closing(store._writer.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
+            return list(cursor)
+
+    rows: list[tuple[object, ...]] = await in_thread(store._writer_thread, execute)
+    return rows
 
 
 def test_migrations_agree_with_the_schema() -> None:
@@ -84,10 +89,9 @@ async def test_stores_in_memory_are_strangers() -> None:
 
 async def test_a_file_is_synchronous_and_logged_ahead(url: str) -> None:
     """A commit is on the disk when it is answered; readers do not wait for it."""
-    async with open_sql_store(url, now_ms=NOW) as store, store._writer.connect() as connection:
-        modes = [(await connection.execute(text(f"PRAGMA {name}"))).scalar() for name in ("journal_mode", "synchronous")]
-
-    assert modes == ["wal", 2]
+    async with open_sql_store(url, now_ms=NOW) as store:
+        assert await on_writer(store, "PRAGMA journal_mode") == [("wal",)]
+        assert await on_writer(store, "PRAGMA synchronous") == [(2,)]
 
 
 async def test_reads_go_on_while_a_transaction_is_open(url: str) -> None:

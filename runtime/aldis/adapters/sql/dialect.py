@@ -3,10 +3,10 @@
 Lists of keys go to the database as one JSON parameter, so that a statement has one text (and one plan) for any length.
 """
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Engine, ExceptionContext, Table, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from aldis.domain.errors import AldisError, Unavailable
 from aldis.ports.store import Contention, Unstorable
 
+S = TypeVar("S")
+_encode = msgspec.json.Encoder().encode
 BUSY_MS = 5_000  # how long SQLite waits for another process's write (the command line beside a running serve)
 CACHE_KIB = 64 * 1024  # of pages in memory for each SQLite connection that writes
 
@@ -22,11 +24,15 @@ class Dialect(Protocol):
     """What the store asks of a database's own language."""
 
     def rows(self, *columns: str) -> str:
-        """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text) or `name:int`."""
+        """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text), `name:int` or `name:bool`."""
         ...
 
     def insert(self, table: Table) -> sqlite.Insert:
         """An INSERT that knows ON CONFLICT."""
+        ...
+
+    def made(self, build: Callable[["Dialect"], S]) -> S:
+        """The statement that `build` makes, made once: building one costs as much as running it."""
         ...
 
     def translate(self, error: DBAPIError) -> AldisError:
@@ -37,13 +43,24 @@ class Dialect(Protocol):
 class SqliteDialect:
     """SQLite 3.35 or newer."""
 
+    def __init__(self) -> None:
+        self._made: dict[Any, Any] = {}
+
+    def made(self, build: Callable[[Dialect], S]) -> S:
+        """Remember statements by their builders."""
+        statement = self._made.get(build)
+        if statement is None:
+            statement = self._made[build] = build(self)
+        made: S = statement
+        return made
+
     def rows(self, *columns: str) -> str:
         """Rows out of `json_each`."""
         fields = (
             f"json_extract(value, '$[{position}]') AS {column.partition(':')[0]}"
             for position, column in enumerate(columns)
         )
-        return f"(SELECT {', '.join(fields)} FROM json_each(:rows))"  # noqa: S608 - fixed column names only
+        return f"(SELECT {', '.join(fields)} FROM json_each(:rows) WHERE true)"
 
     def insert(self, table: Table) -> sqlite.Insert:
         """SQLite's INSERT."""
@@ -61,7 +78,7 @@ class SqliteDialect:
 
 def as_rows(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
     """The parameter that `Dialect.rows` reads."""
-    return {"rows": json.dumps([list(row) for row in rows], ensure_ascii=False)}
+    return {"rows": _encode(list(rows)).decode()}
 
 
 def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:
@@ -77,7 +94,7 @@ def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:
             "synchronous=FULL",
             f"cache_size=-{CACHE_KIB}",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=0",  # a commit never pays for it: see checkpoint.py
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -1,8 +1,9 @@
 """The part of a transaction that moves positions: devices, acknowledgements, receipts, read marks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, case, func, select, text
+from sqlalchemy import TextClause, func, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -14,33 +15,94 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.ports.store import Heard, LaneMove, Move, Range
 
 
+def _devices(dialect: Dialect) -> TextClause:
+    return text(
+        f"SELECT d.* FROM {dialect.rows('user_id', 'device_id')} w"
+        " JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
+    )
+
+
+def _put_devices(dialect: Dialect) -> TextClause:
+    names = [column.name for column in schema.devices.c]
+    words = {"user_id", "device_id", "platform"}
+    rows = dialect.rows(*(name if name in words else f"{name}:int" for name in names))
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in {"user_id", "device_id"})
+    return text(
+        f"INSERT INTO devices ({', '.join(names)}) SELECT * FROM {rows} w WHERE true"
+        f" ON CONFLICT (user_id, device_id) DO UPDATE SET {changes}"
+    )
+
+
+def _heard(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT w.user_id, w.lane, e.conversation_id, MAX(e.conversation_seq) FROM "
+        f"{dialect.rows('user_id', 'lane', 'low:int', 'high:int')} w"
+        " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
+        " WHERE NOT e.own GROUP BY w.user_id, w.lane, e.conversation_id"
+    )
+
+
+def _progress(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT m.conversation_id, m.user_id, m.delivered_express, m.delivered_standard, m.read_seq FROM "
+        f"{dialect.rows('conversation_id', 'user_id')} w"
+        " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
+    )
+
+
+def _store_progress(dialect: Dialect) -> TextClause:
+    return text(
+        "UPDATE members SET delivered_express = w.express, delivered_standard = w.standard, read_seq = w.read FROM "
+        f"{dialect.rows('conversation_id', 'user_id', 'express:int', 'standard:int', 'read:int')} w"
+        " WHERE members.conversation_id = w.conversation_id AND members.user_id = w.user_id"
+    )
+
+
+def _advance_lanes(dialect: Dialect) -> TextClause:
+    return text(
+        "UPDATE stream_heads SET acked = w.high,"
+        " due_at = CASE WHEN w.high >= stream_heads.seq THEN NULL ELSE stream_heads.due_at END,"
+        " attempt = CASE WHEN w.high >= stream_heads.seq THEN 0 ELSE stream_heads.attempt END FROM "
+        f"{dialect.rows('user_id', 'lane', 'high:int')} w"
+        " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane AND stream_heads.acked < w.high"
+    )
+
+
+def _record(dialect: Dialect) -> TextClause:
+    columns = ("user_id", "device_id", "source", "step", "low:int", "high:int", "at:int")
+    names = ", ".join(column.partition(":")[0] for column in columns)
+    return text(f"INSERT INTO cursor_moves ({names}) SELECT * FROM {dialect.rows(*columns)} w")
+
+
+def _read_marks(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT m.conversation_id, m.user_id, c.head_seq, m.read_seq, m.own_total, m.own_read FROM "
+        f"{dialect.rows('conversation_id', 'user_id')} w"
+        " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
+        " JOIN conversations c ON c.id = m.conversation_id"
+    )
+
+
 class Moves:
-    """Bulk moves of one open transaction."""
+    """Bulk moves of one open transaction; each is one statement with all its rows in one parameter."""
 
     def __init__(self, connection: Executing, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
+    async def _run(self, build: Callable[[Dialect], TextClause], rows: Iterable[Sequence[Any]]) -> Any:
+        return await self._connection.execute(self._dialect.made(build), as_rows(rows))
+
     async def devices(self, keys: Sequence[tuple[UserId, DeviceId]]) -> dict[tuple[UserId, DeviceId], Device]:
         """Devices by key."""
-        statement = text(
-            "SELECT d.* FROM "  # noqa: S608 - fixed column names only
-            f"{self._dialect.rows('user_id', 'device_id')} w"
-            " JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
-        )
-        rows = await self._connection.execute(statement, as_rows(keys))
-        return {(device.user, device.id): device for device in map(to_device, rows)}
+        found = map(to_device, await self._run(_devices, keys)) if keys else ()
+        return {(device.user, device.id): device for device in found}
 
     async def put_devices(self, devices: Sequence[Device], seen_at: int) -> None:
         """Upsert whole rows."""
-        if not devices:
-            return
-        table = schema.devices
-        insert = self._dialect.insert(table)
-        changed = {c.name: insert.excluded[c.name] for c in table.c if not c.primary_key}
-        statement = insert.on_conflict_do_update(index_elements=[table.c.user_id, table.c.device_id], set_=changed)
-        rows = [from_device(device, seen_at) for device in sorted(devices, key=lambda d: (d.user, d.id))]
-        await self._connection.execute(statement, rows)
+        if devices:
+            ordered = sorted(devices, key=lambda device: (device.user, device.id))
+            await self._run(_put_devices, [tuple(from_device(device, seen_at).values()) for device in ordered])
 
     async def device_counts(self, users: Sequence[UserId]) -> dict[UserId, int]:
         """Devices a user."""
@@ -50,114 +112,39 @@ class Moves:
 
     async def heard(self, ranges: Sequence[Range]) -> list[Heard]:
         """The highest seq of others' messages by range and conversation."""
-        if not ranges:
-            return []
-        statement = text(
-            "SELECT w.user_id, w.lane, e.conversation_id, MAX(e.conversation_seq) FROM "  # noqa: S608 - fixed names
-            f"{self._dialect.rows('user_id', 'lane', 'low:int', 'high:int')} w"
-            " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
-            " WHERE NOT e.own GROUP BY w.user_id, w.lane, e.conversation_id"
-        )
-        return [Heard(*row) for row in await self._connection.execute(statement, as_rows(ranges))]
+        return [Heard(*row) for row in await self._run(_heard, ranges)] if ranges else []
 
     async def advance_receipts(self, receipts: Sequence[Receipt]) -> list[Receipt]:
         """Merge into members; answer what grew."""
+        if not receipts:
+            return []
         wanted = {(r.conversation_id, r.user): r for r in receipts}
-        changed = []
-        for known in await self._progress(list(wanted)):
-            merged = known.merge(wanted[known.conversation_id, known.user])
-            if merged != known:
-                changed.append(merged)
-        await self._store_progress(changed)
+        known = [
+            Receipt(conversation_id=c, user=u, express=express, standard=standard, read_seq=read)
+            for c, u, express, standard, read in await self._run(_progress, list(wanted))
+        ]
+        merged = [(before, before.merge(wanted[before.conversation_id, before.user])) for before in known]
+        changed = [after for before, after in merged if after != before]
+        if changed:
+            rows = sorted((r.conversation_id, r.user, r.express, r.standard, r.read_seq) for r in changed)
+            await self._run(_store_progress, rows)
         return changed
 
-    async def _progress(self, keys: Sequence[tuple[ConversationId, UserId]]) -> list[Receipt]:
-        statement = text(
-            "SELECT m.conversation_id, m.user_id, m.delivered_express, m.delivered_standard, m.read_seq FROM "  # noqa: S608
-            f"{self._dialect.rows('conversation_id', 'user_id')} w"
-            " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
-        )
-        rows = await self._connection.execute(statement, as_rows(keys))
-        return [
-            Receipt(conversation_id=c, user=u, express=express, standard=standard, read_seq=read)
-            for c, u, express, standard, read in rows
-        ]
-
-    async def _store_progress(self, receipts: Sequence[Receipt]) -> None:
-        if not receipts:
-            return
-        table = schema.members
-        statement = (
-            table.update()
-            .where(and_(table.c.conversation_id == bindparam("at"), table.c.user_id == bindparam("who")))
-            .values(
-                delivered_express=bindparam("express"),
-                delivered_standard=bindparam("standard"),
-                read_seq=bindparam("read"),
-            )
-        )
-        rows = [
-            {
-                "at": r.conversation_id,
-                "who": r.user,
-                "express": r.express,
-                "standard": r.standard,
-                "read": r.read_seq,
-            }
-            for r in sorted(receipts, key=lambda r: (r.conversation_id, r.user))
-        ]
-        await self._connection.execute(statement, rows)
-
     async def advance_lanes(self, moves: Sequence[LaneMove]) -> None:
-        """Raise `acked`; close what is no longer due."""
-        if not moves:
-            return
-        table = schema.stream_heads
-        acked: BindParameter[int] = bindparam("high")
-        closed = acked >= table.c.seq
-        statement = (
-            table.update()
-            .where(
-                and_(table.c.user_id == bindparam("who"), table.c.source == bindparam("lane"), table.c.acked < acked)
-            )
-            .values(
-                acked=acked,
-                due_at=case((closed, None), else_=table.c.due_at),
-                attempt=case((closed, 0), else_=table.c.attempt),
-            )
-        )
-        rows = [{"who": move.user, "lane": move.lane, "high": move.acked} for move in sorted(moves)]
-        await self._connection.execute(statement, rows)
+        """Raise `acked`; close what is no longer due. One row a lane."""
+        if moves:
+            await self._run(_advance_lanes, sorted(moves))
 
     async def record_moves(self, moves: Sequence[Move]) -> None:
         """Append rows."""
-        if not moves:
-            return
-        rows = [
-            {
-                "user_id": move.user,
-                "device_id": move.device,
-                "source": move.source,
-                "step": move.step.value,
-                "low": move.low,
-                "high": move.high,
-                "at": move.at,
-            }
-            for move in moves
-        ]
-        await self._connection.execute(schema.cursor_moves.insert(), rows)
+        if moves:
+            await self._run(_record, moves)
 
     async def read_marks(
         self, keys: Sequence[tuple[ConversationId, UserId]]
     ) -> dict[tuple[ConversationId, UserId], ReadMark]:
         """Marks with the conversation's head."""
-        statement = text(
-            "SELECT m.conversation_id, m.user_id, c.head_seq, m.read_seq, m.own_total, m.own_read FROM "  # noqa: S608
-            f"{self._dialect.rows('conversation_id', 'user_id')} w"
-            " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
-            " JOIN conversations c ON c.id = m.conversation_id"
-        )
-        rows = await self._connection.execute(statement, as_rows(keys))
+        rows = await self._run(_read_marks, keys)
         return {
             (conversation, user): ReadMark(head_seq=head, read_seq=read, own_total=total, own_read=own)
             for conversation, user, head, read, total, own in rows

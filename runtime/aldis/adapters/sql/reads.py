@@ -24,7 +24,7 @@ async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[
     """Pages of lanes; as positions have no gaps, a page is a range of the key."""
     rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
     statement = text(
-        f"SELECT w.want, e.seq AS pos, {_MESSAGE_COLUMNS} FROM "  # noqa: S608 - fixed column names only
+        f"SELECT w.want, e.seq AS pos, {_MESSAGE_COLUMNS} FROM "
         f"{dialect.rows('want:int', 'user_id', 'lane', 'low:int', 'high:int')} w"
         " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
         " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
@@ -39,7 +39,7 @@ async def read_states(connection: Executing, dialect: Dialect, wants: Sequence[W
     """Pages of `r`; versions have gaps, so rows are numbered to cut each page."""
     rows = [(index, w.user, w.after, w.limit) for index, w in enumerate(wants)]
     statement = text(
-        "SELECT want, version, type, value FROM (SELECT w.want, w.most, s.version, s.type, s.value,"  # noqa: S608
+        "SELECT want, version, type, value FROM (SELECT w.want, w.most, s.version, s.type, s.value,"
         " ROW_NUMBER() OVER (PARTITION BY w.want ORDER BY s.version) AS place FROM "
         f"{dialect.rows('want:int', 'user_id', 'low:int', 'most:int')} w"
         " JOIN states s ON s.user_id = w.user_id AND s.version > w.low) p WHERE place <= most ORDER BY want, version"

@@ -1,9 +1,9 @@
 """The part of a transaction that stores messages: keys, conversations, lanes, rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, select, text
+from sqlalchemy import BigInteger, TextClause, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -15,39 +15,110 @@ from aldis.domain.streams import LaneHead, Source
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, State
 
 
+def _claim(dialect: Dialect) -> TextClause:
+    return text(
+        "INSERT INTO idempotency_keys (scope, key, message_id, fingerprint, expires_at) SELECT * FROM "
+        f"{dialect.rows('scope', 'key', 'message_id', 'fingerprint', 'expires_at:int')} w WHERE true"
+        " ON CONFLICT DO NOTHING RETURNING scope, key"
+    )
+
+
+def _key_holders(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT k.scope, k.key, k.message_id, k.fingerprint FROM "
+        f"{dialect.rows('scope', 'key')} w JOIN idempotency_keys k ON k.scope = w.scope AND k.key = w.key"
+    )
+
+
+def _release(dialect: Dialect) -> TextClause:
+    return text(
+        "DELETE FROM idempotency_keys WHERE (scope, key) IN "
+        f"(SELECT scope, key FROM {dialect.rows('scope', 'key')} w)"
+    )
+
+
+def _extend_conversations(dialect: Dialect) -> TextClause:
+    return text(
+        "INSERT INTO conversations (id, kind, channel, head_seq, last_message_id) SELECT * FROM "
+        f"{dialect.rows('id', 'kind', 'channel', 'more:int', 'last_message_id')} w WHERE true"
+        " ON CONFLICT (id) DO UPDATE SET head_seq = conversations.head_seq + excluded.head_seq,"
+        " last_message_id = excluded.last_message_id RETURNING id, head_seq"
+    )
+
+
+def _add_members(dialect: Dialect) -> TextClause:
+    return text(
+        "INSERT INTO members (conversation_id, user_id) SELECT * FROM "
+        f"{dialect.rows('conversation_id', 'user_id')} w WHERE true ON CONFLICT DO NOTHING"
+    )
+
+
+def _count_own(dialect: Dialect) -> TextClause:
+    return text(
+        "UPDATE members SET own_total = own_total + w.more FROM "
+        f"{dialect.rows('conversation_id', 'user_id', 'more:int')} w"
+        " WHERE members.conversation_id = w.conversation_id AND members.user_id = w.user_id"
+    )
+
+
+def _extend_sources(dialect: Dialect) -> TextClause:
+    return text(
+        "INSERT INTO stream_heads (user_id, source, seq, due_at) SELECT * FROM "
+        f"{dialect.rows('user_id', 'source', 'more:int', 'due_at:int')} w WHERE true"
+        " ON CONFLICT (user_id, source) DO UPDATE SET seq = stream_heads.seq + excluded.seq,"
+        " due_at = COALESCE(stream_heads.due_at, excluded.due_at),"
+        " attempt = CASE WHEN stream_heads.due_at IS NULL THEN 0 ELSE stream_heads.attempt END"
+        " RETURNING user_id, source, seq"
+    )
+
+
+def _insert_messages(dialect: Dialect) -> TextClause:
+    names = [column.name for column in schema.messages.c]
+    numbers = {column.name for column in schema.messages.c if isinstance(column.type, BigInteger)}
+    rows = dialect.rows(*(f"{name}:int" if name in numbers else name for name in names))
+    return text(f"INSERT INTO messages ({', '.join(names)}) SELECT * FROM {rows} w")
+
+
+def _insert_entries(dialect: Dialect) -> TextClause:
+    columns = ("user_id", "lane", "seq:int", "message_id", "conversation_id", "conversation_seq:int", "own:bool")
+    names = ", ".join(column.partition(":")[0] for column in columns)
+    return text(f"INSERT INTO stream_events ({names}) SELECT * FROM {dialect.rows(*columns)} w")
+
+
+def _put_states(dialect: Dialect) -> TextClause:
+    return text(
+        "INSERT INTO states (user_id, key, type, value, version) SELECT * FROM "
+        f"{dialect.rows('user_id', 'key', 'type', 'value', 'version:int')} w WHERE true"
+        " ON CONFLICT (user_id, key) DO UPDATE SET"
+        " version = excluded.version, type = excluded.type, value = excluded.value"
+    )
+
+
 class Sends:
-    """Bulk writes of one open transaction."""
+    """Bulk writes of one open transaction; each is one statement with all its rows in one parameter."""
 
     def __init__(self, connection: Executing, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
+    async def _run(self, build: Callable[[Dialect], TextClause], rows: Iterable[Sequence[Any]]) -> Any:
+        return await self._connection.execute(self._dialect.made(build), as_rows(rows))
+
     async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
         """Insert the free ones, read the holders of the others."""
         if not claims:
             return {}
-        keys = schema.idempotency_keys
-        statement = self._dialect.insert(keys).on_conflict_do_nothing().returning(keys.c.scope, keys.c.key)
-        rows = [claim._asdict() for claim in sorted(claims)]
-        taken = {(row[0], row[1]) for row in await self._connection.execute(statement, rows)}
+        taken = {(scope, key) for scope, key in await self._run(_claim, sorted(claims))}
         held = [(claim.scope, claim.key) for claim in claims if (claim.scope, claim.key) not in taken]
-        return await self._key_holders(held) if held else {}
-
-    async def _key_holders(self, held: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KeyHolder]:
-        statement = text(
-            "SELECT k.scope, k.key, k.message_id, k.fingerprint FROM "  # noqa: S608 - fixed column names only
-            f"{self._dialect.rows('scope', 'key')} w JOIN idempotency_keys k ON k.scope = w.scope AND k.key = w.key"
-        )
-        rows = await self._connection.execute(statement, as_rows(held))
+        if not held:
+            return {}
+        rows = await self._run(_key_holders, held)
         return {(scope, key): KeyHolder(MessageId(message), mark) for scope, key, message, mark in rows}
 
     async def release_keys(self, keys: Sequence[tuple[str, str]]) -> None:
         """Delete rows."""
-        if not keys:
-            return
-        table = schema.idempotency_keys
-        statement = delete(table).where(and_(table.c.scope == bindparam("its"), table.c.key == bindparam("name")))
-        await self._connection.execute(statement, [{"its": scope, "name": key} for scope, key in sorted(keys)])
+        if keys:
+            await self._run(_release, keys)
 
     async def conversations(self, ids: Sequence[ConversationId]) -> dict[ConversationId, Conversation]:
         """Conversations with their members."""
@@ -57,47 +128,20 @@ class Sends:
         """Upsert the heads; make the members of those that are new."""
         if not growths:
             return {}
-        table = schema.conversations
-        insert = self._dialect.insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=[table.c.id],
-            set_={
-                "head_seq": table.c.head_seq + insert.excluded.head_seq,
-                "last_message_id": insert.excluded.last_message_id,
-            },
-        ).returning(table.c.id, table.c.head_seq)
         ordered = sorted(growths, key=lambda growth: growth.conversation.id)
         rows = [
-            {
-                "id": growth.conversation.id,
-                "kind": growth.conversation.kind.value,
-                "channel": growth.conversation.channel,
-                "head_seq": growth.more,
-                "last_message_id": growth.last_message_id,
-            }
-            for growth in ordered
+            (g.conversation.id, g.conversation.kind, g.conversation.channel, g.more, g.last_message_id) for g in ordered
         ]
-        heads = {ConversationId(row[0]): int(row[1]) for row in await self._connection.execute(statement, rows)}
-        await self._add_members([g.conversation for g in ordered if heads[g.conversation.id] == g.more])
+        heads = {ConversationId(row[0]): int(row[1]) for row in await self._run(_extend_conversations, rows)}
+        new = [growth.conversation for growth in ordered if heads[growth.conversation.id] == growth.more]
+        if new:
+            await self._run(_add_members, [(c.id, user) for c in new for user in sorted(c.members)])
         return heads
-
-    async def _add_members(self, new: Sequence[Conversation]) -> None:
-        rows = [{"conversation_id": c.id, "user_id": user} for c in new for user in sorted(c.members)]
-        if rows:
-            await self._connection.execute(self._dialect.insert(schema.members).on_conflict_do_nothing(), rows)
 
     async def count_own(self, totals: Mapping[tuple[ConversationId, UserId], int]) -> None:
         """Add to the members' own totals."""
-        if not totals:
-            return
-        table = schema.members
-        statement = (
-            table.update()
-            .where(and_(table.c.conversation_id == bindparam("at"), table.c.user_id == bindparam("who")))
-            .values(own_total=table.c.own_total + bindparam("more"))
-        )
-        rows = [{"at": key[0], "who": key[1], "more": more} for key, more in sorted(totals.items())]
-        await self._connection.execute(statement, rows)
+        if totals:
+            await self._run(_count_own, [(*key, more) for key, more in sorted(totals.items())])
 
     async def extend_sources(
         self, counts: Mapping[tuple[UserId, Source], int], due: Mapping[tuple[UserId, Source], int]
@@ -105,67 +149,27 @@ class Sends:
         """Upsert the heads of sources; a lane that was given up or had nothing open is rung anew."""
         if not counts:
             return {}
-        table = schema.stream_heads
-        insert = self._dialect.insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=[table.c.user_id, table.c.source],
-            set_={
-                "seq": table.c.seq + insert.excluded.seq,
-                "due_at": func.coalesce(table.c.due_at, insert.excluded.due_at),
-                "attempt": case((table.c.due_at.is_(None), 0), else_=table.c.attempt),
-            },
-        ).returning(table.c.user_id, table.c.source, table.c.seq)
-        rows = [
-            {"user_id": key[0], "source": key[1], "seq": count, "due_at": due.get(key)}
-            for key, count in sorted(counts.items())
-        ]
-        return {(row[0], row[1]): int(row[2]) for row in await self._connection.execute(statement, rows)}
+        rows = [(*key, more, due.get(key)) for key, more in sorted(counts.items())]
+        return {(row[0], row[1]): int(row[2]) for row in await self._run(_extend_sources, rows)}
 
     async def insert_messages(self, messages: Sequence[Message]) -> None:
         """Store rows."""
-        if not messages:
-            return
-        await self._connection.execute(schema.messages.insert(), [from_message(message) for message in messages])
+        if messages:
+            await self._run(_insert_messages, [tuple(from_message(message).values()) for message in messages])
 
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
-        if not entries:
-            return
-        rows: list[dict[str, Any]] = [
-            {
-                "user_id": entry.user,
-                "lane": entry.lane,
-                "seq": entry.seq,
-                "message_id": entry.message_id,
-                "conversation_id": entry.conversation_id,
-                "conversation_seq": entry.conversation_seq,
-                "own": entry.own,
-            }
-            for entry in entries
-        ]
-        await self._connection.execute(schema.stream_events.insert(), rows)
+        if entries:
+            await self._run(_insert_entries, entries)
 
     async def put_states(self, states: Sequence[State], versions: Sequence[int]) -> None:
         """Upsert rows of `r`."""
-        if not states:
-            return
-        table = schema.states
-        insert = self._dialect.insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=[table.c.user_id, table.c.key],
-            set_={"version": insert.excluded.version, "type": insert.excluded.type, "value": insert.excluded.value},
-        )
-        rows = [
-            {
-                "user_id": state.user,
-                "key": state.key,
-                "version": version,
-                "type": state.type,
-                "value": state.value.decode(),
-            }
-            for state, version in zip(states, versions, strict=True)
-        ]
-        await self._connection.execute(statement, rows)
+        if states:
+            rows = [
+                (state.user, state.key, state.type, state.value.decode(), version)
+                for state, version in zip(states, versions, strict=True)
+            ]
+            await self._run(_put_states, rows)
 
     async def put_outbox(self, topic: str, payload: bytes, at: int) -> None:
         """Store an event row."""
@@ -203,7 +207,7 @@ async def read_heads(
 ) -> dict[tuple[UserId, Source], LaneHead]:
     """Heads of the users' sources, in one query."""
     statement = text(
-        "SELECT h.user_id, h.source, h.seq, h.floor FROM "  # noqa: S608 - fixed column names only
+        "SELECT h.user_id, h.source, h.seq, h.floor FROM "
         f"{dialect.rows('user_id')} w JOIN stream_heads h ON h.user_id = w.user_id"
     )
     rows = await connection.execute(statement, as_rows((user,) for user in users))

@@ -8,14 +8,15 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Row, RootTransaction, Select, create_engine, select, text
+from sqlalchemy import Engine, RootTransaction, Row, Select, create_engine, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
+from aldis.adapters.sql.checkpoint import checkpointing
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
 from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
 from aldis.adapters.sql.migrate import migrate
@@ -53,6 +54,8 @@ class SqlStore:
         self._writer_thread, self._reader_threads = threads
         self._dialect = SqliteDialect()
         self._writing = asyncio.Lock()
+        shared = reader is writer  # then reads take their turn among the transactions
+        self._reading: AbstractAsyncContextManager[None] = self._writing if shared else nullcontext()
 
     @property
     def concurrent_writers(self) -> int:
@@ -97,10 +100,16 @@ class SqlStore:
                 finally:
                     await in_thread(thread, connection.close)
 
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """While the block is open no transaction is."""
+        return _holding(self._writing)
+
     def _commit(self, transaction: RootTransaction) -> None:
         try:
             transaction.commit()
         except DBAPIError as error:
+            # SQLAlchemy holds the transaction for ended; SQLite keeps it open, and would keep it for ever.
+            transaction.connection.connection.rollback()
             raise OutcomeUnknown("the commit did not answer; the same client_id tells what became of it") from error
 
     @contextmanager
@@ -113,8 +122,9 @@ class SqlStore:
             raise Unavailable("the database cannot be used now") from error
 
     async def _read(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
-        answer: T = await in_thread(self._reader_threads, lambda: self._read_now(recipe))
-        return answer
+        async with self._reading:
+            answer: T = await in_thread(self._reader_threads, lambda: self._read_now(recipe))
+            return answer
 
     def _read_now(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
         with self._translated(), self._reader.connect() as connection:
@@ -203,6 +213,12 @@ class SqlStore:
 
 
 @asynccontextmanager
+async def _holding(lock: asyncio.Lock) -> AsyncGenerator[None]:
+    async with lock:
+        yield
+
+
+@asynccontextmanager
 async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
     """Bring the schema up to date and open the store; `url` is SQLAlchemy's, `sqlite:///file`.
 
@@ -212,12 +228,15 @@ async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
     writer = _engine(url, 1, begin="BEGIN IMMEDIATE")
     reader = writer if in_memory else _engine(url, READERS, begin=None)
     sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         thread = stack.enter_context(ThreadPoolExecutor(1, "sql-writer"))
         threads = thread if in_memory else stack.enter_context(ThreadPoolExecutor(READERS, "sql-reader"))
         try:
             epoch = await in_thread(thread, lambda: _migrate(writer, now_ms))
-            yield SqlStore(writer=writer, reader=reader, threads=(thread, threads), epoch=epoch)
+            store = SqlStore(writer=writer, reader=reader, threads=(thread, threads), epoch=epoch)
+            if not in_memory:
+                await stack.enter_async_context(checkpointing(reader, threads, store.alone))
+            yield store
         finally:
             await in_thread(thread, writer.dispose)
             await in_thread(threads, reader.dispose)
