@@ -3,8 +3,8 @@
 One AsyncExitStack opens all and closes all in reverse order; nothing else in the project makes an adapter.
 """
 
-import asyncio
 import fcntl
+import gc
 import logging as stdlib_logging
 import os
 import secrets
@@ -48,6 +48,7 @@ from aldis.workers.loops import run_workers
 DAY_MS = 24 * 3600 * 1000
 CHECK_SECONDS = 5.0  # between looks at the database
 STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, after which the process is not usable
+GC_THRESHOLDS = (20_000, 20, 100)  # a full collection looks at every connection: rarely, and never for a burst
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,24 @@ class ProcessHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Core:
+    """The ports that were opened and the services that write through them."""
+
+    store: SqlStore
+    broker: MemoryBroker
+    backplane: MemoryBackplane
+    presence: MemoryPresence
+    limiter: MemoryLimiter
+    clock: SystemClock
+    metrics: Metrics
+    ringer: Ringer
+    committer: GroupCommitter
+    moves: MoveCommitter
+    authenticator: Authenticator
+    channels: ChannelLookupCache
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """One process with every role, ready to be served."""
 
@@ -106,91 +125,124 @@ class Embedded:
 async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
     """Every role in this process, on SQLite and memory."""
     async with AsyncExitStack() as stack:
-        clock, metrics = SystemClock(), Metrics()
-        store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
-        backplane, presence = MemoryBackplane(metrics=metrics), MemoryPresence()
-        broker = MemoryBroker(clock=clock, metrics=metrics)
-        ringer = Ringer(presence=presence, backplane=backplane)
-        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
-        moves = MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
-        stack.push_async_callback(moves.settle)
-        stack.push_async_callback(committer.settle)
-        limits = settings.limits
+        core = await stack.enter_async_context(_open_core(settings))
         node = f"{os.uname().nodename}-{secrets.token_hex(4)}"
-        hub = Hub(
-            node=node,
-            store=store,
-            moves=moves,
-            presence=presence,
-            clock=clock,
-            metrics=metrics,
-            ping_interval=settings.ping_interval,
-            connections_per_user=limits.connections_per_user,
-        )
-        rules = TokenRules(
-            secrets=(user_token_secret(settings),),
-            audience=settings.jwt.audience,
-            issuer=settings.jwt.issuer,
-            leeway_seconds=settings.jwt.leeway_seconds,
-        )
-        authenticator = Authenticator(store=store, clock=clock, rules=rules)
-        channel = ChannelLookupCache(store=store, clock=clock).channel
-        health, limiter = ProcessHealth(clock), MemoryLimiter(clock=clock)
-        user_rate = Rate(limits.messages_per_second, limits.burst)
-        context = GatewayContext(
-            node=node,
-            epoch=store.epoch,
-            hub=hub,
-            authenticator=authenticator,
-            connector=Connector(store=store, clock=clock, metrics=metrics, max_devices=limits.devices_per_user),
-            committer=committer,
-            moves=moves,
-            reader=StreamReader(store=store, clock=clock, metrics=metrics),
-            presence=presence,
-            limiter=limiter,
-            limits=GatewayLimits(
-                user=user_rate,
-                content_bytes=limits.content_bytes,
-                connections_per_user=limits.connections_per_user,
-                ping_interval=settings.ping_interval,
-            ),
-            channel=channel,
-            clock=clock,
-            metrics=metrics,
-        )
-        http = build_app(
-            ApiDependencies(
-                store=store,
-                committer=committer,
-                moves=moves,
-                authenticator=authenticator,
-                channel=channel,
-                limiter=limiter,
-                rates=Rates(user=user_rate, key=Rate(limits.key_messages_per_second, limits.key_burst)),
-                limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
-                clock=clock,
-                metrics=metrics,
-                health=health,
-                connections=lambda: [
-                    OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
-                ],
-                encoder=msgspec.json.Encoder(),
-            )
-        )
-        await stack.enter_async_context(backplane.listen(node, hub.on_ring))
+        hub, health = _build_hub(core, node, settings), ProcessHealth(core.clock)
+        http = build_app(_api_dependencies(core, hub, health, settings))
+        context = _gateway_context(core, hub, node, settings)
+        await stack.enter_async_context(core.backplane.listen(node, hub.on_ring))
         await stack.enter_async_context(hub.running())
         await stack.enter_async_context(
             run_workers(
-                store=store,
-                broker=broker,
-                ringer=ringer,
-                clock=clock,
-                metrics=metrics,
+                store=core.store,
+                broker=core.broker,
+                ringer=core.ringer,
+                clock=core.clock,
+                metrics=core.metrics,
                 retention_ms=settings.stream_retention_days * DAY_MS,
             )
         )
-        stack.push_async_callback(cancel_and_wait, spawn(health.watch(store), "health"))
-        yield Embedded(GatewayApp(context, http, is_draining=lambda: health.draining), hub, health, store, metrics)
+        stack.push_async_callback(cancel_and_wait, spawn(health.watch(core.store), "health"))
+        app = GatewayApp(context, http, is_draining=lambda: health.draining)
+        yield Embedded(app, hub, health, core.store, core.metrics)
+
+
+@asynccontextmanager
+async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
+    clock, metrics = SystemClock(), Metrics()
+    backplane, presence = MemoryBackplane(metrics=metrics), MemoryPresence()
+    ringer = Ringer(presence=presence, backplane=backplane)
+    rules = TokenRules(
+        secrets=(user_token_secret(settings),),
+        audience=settings.jwt.audience,
+        issuer=settings.jwt.issuer,
+        leeway_seconds=settings.jwt.leeway_seconds,
+    )
+    async with open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store:
+        core = Core(
+            store=store,
+            broker=MemoryBroker(clock=clock, metrics=metrics),
+            backplane=backplane,
+            presence=presence,
+            limiter=MemoryLimiter(clock=clock),
+            clock=clock,
+            metrics=metrics,
+            ringer=ringer,
+            committer=GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
+            moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
+            authenticator=Authenticator(store=store, clock=clock, rules=rules),
+            channels=ChannelLookupCache(store=store, clock=clock),
+        )
+        try:
+            yield core
+        finally:
+            await core.committer.settle()
+            await core.moves.settle()
+
+
+def _build_hub(core: Core, node: str, settings: Settings) -> Hub:
+    return Hub(
+        node=node,
+        store=core.store,
+        moves=core.moves,
+        presence=core.presence,
+        clock=core.clock,
+        metrics=core.metrics,
+        ping_interval=settings.ping_interval,
+        connections_per_user=settings.limits.connections_per_user,
+    )
+
+
+def _user_rate(settings: Settings) -> Rate:
+    return Rate(settings.limits.messages_per_second, settings.limits.burst)
+
+
+def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> GatewayContext:
+    limits = settings.limits
+    return GatewayContext(
+        node=node,
+        epoch=core.store.epoch,
+        hub=hub,
+        authenticator=core.authenticator,
+        connector=Connector(
+            store=core.store, clock=core.clock, metrics=core.metrics, max_devices=limits.devices_per_user
+        ),
+        committer=core.committer,
+        moves=core.moves,
+        reader=StreamReader(store=core.store, clock=core.clock, metrics=core.metrics),
+        presence=core.presence,
+        limiter=core.limiter,
+        limits=GatewayLimits(
+            user=_user_rate(settings),
+            content_bytes=limits.content_bytes,
+            connections_per_user=limits.connections_per_user,
+            ping_interval=settings.ping_interval,
+        ),
+        channel=core.channels.channel,
+        clock=core.clock,
+        metrics=core.metrics,
+    )
+
+
+def _api_dependencies(core: Core, hub: Hub, health: ProcessHealth, settings: Settings) -> ApiDependencies:
+    limits = settings.limits
+    return ApiDependencies(
+        store=core.store,
+        committer=core.committer,
+        moves=core.moves,
+        authenticator=core.authenticator,
+        channel=core.channels.channel,
+        limiter=core.limiter,
+        rates=Rates(user=_user_rate(settings), key=Rate(limits.key_messages_per_second, limits.key_burst)),
+        limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
+        clock=core.clock,
+        metrics=core.metrics,
+        health=health,
+        connections=lambda: [
+            OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
+        ],
+        encoder=msgspec.json.Encoder(),
+    )
 
 
 def serve(settings: Settings) -> int:
@@ -201,6 +253,7 @@ def serve(settings: Settings) -> int:
     close_log = logging.configure(settings.log_level, json=settings.log_json)
     stdlib_logging.getLogger("uvicorn.error").setLevel("WARNING")  # it has a line for each socket, twice
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with (settings.data_dir / "lock").open("w", encoding="ascii") as lock:
             _lock(lock.fileno(), settings.data_dir)
@@ -225,23 +278,17 @@ async def _serve(settings: Settings) -> None:
             log.info("draining", connections=len(embedded.hub.connections()), seconds=settings.drain_seconds)
             await embedded.hub.drain(settings.drain_seconds)
 
+        def started(port: int) -> None:
+            embedded.health.started = True
+            gc.collect()
+            gc.freeze()  # what is here now stays: no collection has to look at it again
+            log.info("serving", url=f"http://{settings.host}:{port}/", data_dir=str(settings.data_dir))
+
         config = build_config(embedded.app, host=settings.host, port=settings.port)
-        server = DrainingServer(config, on_drain=drain)
-        stack_task = spawn(_announce(server, settings, embedded.health), "announce")
         try:
-            await server.serve()
+            await DrainingServer(config, on_started=started, on_drain=drain).serve()
         except SystemExit as error:  # uvicorn's way to say that it could not bind
             raise ServeFailed(f"cannot listen on {settings.host}:{settings.port}; is the port taken?") from error
-        finally:
-            await cancel_and_wait(stack_task)
-
-
-async def _announce(server: DrainingServer, settings: Settings, health: ProcessHealth) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    health.started = True
-    port = server.servers[0].sockets[0].getsockname()[1]
-    log.info("serving", url=f"http://{settings.host}:{port}/", data_dir=str(settings.data_dir))
 
 
 @asynccontextmanager

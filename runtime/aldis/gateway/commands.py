@@ -11,8 +11,8 @@ from aldis.domain.channels import CHAT
 from aldis.domain.cursors import parse_cursor
 from aldis.domain.devices import Attachment
 from aldis.domain.errors import AldisError, Rejected, Unavailable
-from aldis.domain.ids import ConversationId, DeviceId, check_name, check_uuid, created_ms, new_id, rfc3339
-from aldis.domain.messages import Stored
+from aldis.domain.ids import ConversationId, DeviceId, UserId, check_name, check_uuid, created_ms, new_id, rfc3339
+from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import MAX_POSITION, Source
 from aldis.gateway import frames
 from aldis.gateway.close_codes import CloseCode, close_code_of
@@ -24,7 +24,7 @@ from aldis.services.connect_device import ConnectDevice
 from aldis.services.store_moves import Read
 from aldis.telemetry.tasks import spawn
 
-PAUSE_AT = 256  # unanswered sends of one connection at which it is not read from any more
+PAUSE_AT = 256  # unanswered sends and reads of one connection at which it is not read from any more
 RESUME_AT = 128
 REFUSALS = 1_000  # refused commands without one that was good, after which the client is sent away
 UNKNOWN_CHANNEL = "a user chats in the channel chat, or in a declared one by REST"
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 class CommandReader:
     """Reads one connection's frames; set as its protocol's `on_message`."""
 
-    __slots__ = ("_connection", "_connecting", "_refusals")
+    __slots__ = ("_connecting", "_connection", "_refusals")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -123,12 +123,14 @@ class CommandReader:
     async def _open(self, command_id: int | None, wanted: ConnectDevice) -> None:
         """Register first, read the store then, go live last: whoever sends meanwhile is heard either way."""
         connection, context = self._connection, self._connection.context
+        if connection.closed:
+            return  # by what came right behind the connect; the hub would keep it for ever
         try:
             context.hub.add(connection)
             await context.presence.register(context.node, [wanted.user])
             attachment = await context.connector.connect(wanted)
         except AldisError as error:
-            self._turn_away(command_id, _answerable(error))
+            self._turn_away(command_id, _within("connect", error))
             return
         if connection.closed:
             return
@@ -167,18 +169,12 @@ class CommandReader:
         assert connection.user is not None
         if command_id is None:
             raise Rejected("bad_request", "a send needs an id, so that it can be answered", field="id")
-        draft = frames.draft_of(body, content_bytes=context.limits.content_bytes)
-        check_user_draft(draft)
-        if draft.channel not in {None, CHAT}:
-            raise Rejected("unknown_channel", UNKNOWN_CHANNEL, field="send.channel")
-        message = chat(draft, connection.user, context.clock.now_ms())
+        message = self._compose(body, connection.user)
         wait = context.limiter.take(f"user:{connection.user}", context.limits.user)
         if wait:
             raise Rejected("rate_limited", "too many messages; wait and send it again", retry_after_ms=wait)
         self._refusals = 0
-        connection.unanswered += 1
-        if connection.unanswered == PAUSE_AT:
-            connection.protocol.transport.pause_reading()
+        self._await_answer()
         started = asyncio.get_running_loop().time()
 
         def answered(answer: Stored | AldisError) -> None:
@@ -186,16 +182,35 @@ class CommandReader:
 
         context.committer.submit(message, answered)
 
+    def _compose(self, body: SendBody, user: UserId) -> SendMessage:
+        context = self._connection.context
+        draft = frames.draft_of(body, content_bytes=context.limits.content_bytes)
+        if draft.channel not in {None, CHAT}:
+            raise Rejected("unknown_channel", UNKNOWN_CHANNEL, field="send.channel")
+        try:
+            check_user_draft(draft)
+            return chat(draft, user, context.clock.now_ms())
+        except Rejected as error:
+            raise _within("send", error) from error
+
+    def _await_answer(self) -> None:
+        self._connection.unanswered += 1
+        if self._connection.unanswered == PAUSE_AT:
+            self._connection.protocol.hold("unanswered")
+
+    def _answered(self) -> None:
+        self._connection.unanswered -= 1
+        if self._connection.unanswered == RESUME_AT:
+            self._connection.protocol.release("unanswered")
+
     def _answer_send(self, command_id: int, started: float, answer: Stored | AldisError) -> None:
         connection = self._connection
-        connection.unanswered -= 1
-        if connection.unanswered == RESUME_AT and not connection.closed:
-            connection.protocol.transport.resume_reading()
+        self._answered()
         if isinstance(answer, Stored):
             connection.write(frames.sent_reply(command_id, answer, created_ms(answer.message_id)))
             connection.context.hub.observe_send(asyncio.get_running_loop().time() - started)
         else:
-            connection.write_error(command_id, _answerable(answer))
+            connection.write_error(command_id, _within("send", answer))
 
     def _ack(self, positions: dict[str, int]) -> None:
         connection = self._connection
@@ -220,11 +235,13 @@ class CommandReader:
             raise Rejected("bad_request", "seq is a positive number", field="read.seq")
 
         def answered(answer: tuple[int, int] | None | AldisError) -> None:
+            self._answered()
             if isinstance(answer, AldisError):
-                connection.write_error(command_id, _answerable(answer))
+                connection.write_error(command_id, _within("read", answer))
             elif command_id is not None and answer is not None:
                 connection.write(frames.reply(command_id, "read", {"unread": answer[0], "badge": answer[1]}))
 
+        self._await_answer()
         read = Read(connection.user, connection.device, conversation, body.seq)
         connection.context.moves.read_nowait(read, answered)
 
@@ -238,5 +255,11 @@ class CommandReader:
         connection.write(frames.reply(command_id, "refresh", {"expires_at": rfc3339(caller.expires_at * 1000)}))
 
 
-def _answerable(error: AldisError) -> Rejected | Unavailable:
-    return error if isinstance(error, (Rejected, Unavailable)) else Unavailable("this cannot be done now")
+def _within(command: str, error: AldisError) -> Rejected | Unavailable:
+    """The error as it is answered: with the path that its field has in the frame, of which services know nothing."""
+    if isinstance(error, Unavailable):
+        return error
+    if not isinstance(error, Rejected):
+        return Unavailable("this cannot be done now")
+    field = f"{command}.{error.field}" if error.field is not None else None
+    return Rejected(error.code, error.message, field=field, retry_after_ms=error.retry_after_ms)

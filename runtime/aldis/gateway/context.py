@@ -7,11 +7,11 @@ from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.presence import Presence
 from aldis.services.authenticate import Authenticator
+from aldis.services.compose import ChannelLookup
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
-from aldis.services.compose import ChannelLookup
 from aldis.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:

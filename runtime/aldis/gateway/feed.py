@@ -4,9 +4,10 @@ Express first at every page, and never more written than the reader has room for
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from aldis.domain.errors import Unavailable
-from aldis.domain.streams import Source
+from aldis.domain.streams import LANES, Event, Source
 from aldis.gateway.close_codes import CloseCode
 from aldis.gateway.connection import Connection
 from aldis.gateway.frames import MAX_EVENTS, events_frame, split_events
@@ -61,14 +62,24 @@ async def _feed_page(connection: Connection, source: Source, limit: int) -> None
     except Unavailable:
         await asyncio.sleep(AGAIN)
         return
-    rest = [event for event in page if event.pos > connection.written[source]]
+    if _has_hole(connection, source, page):
+        # Retention has taken what this connection still had to read: it must come back and be told so.
+        connection.close(CloseCode.STATE_LOST)
+        return
     if not page:
-        # Nothing there although it was rung for: in `r` a newer version has replaced it, and so says its own ring.
+        # Rung for and not there: in `r` a newer version has replaced it, and so says its own ring.
         connection.written[source] = max(connection.written[source], connection.rung[source])
         return
-    for part in split_events(rest):
+    for part in split_events([event for event in page if event.pos > connection.written[source]]):
         if source != "e" and not connection.protocol.writable.is_set():
             return  # the rest of the page is read again when there is room
         if part[0].pos <= connection.written[source]:
             return  # live frames have overtaken this page
         connection.write_events(source, part, text_frame(events_frame(source, part)))
+
+
+def _has_hole(connection: Connection, source: Source, page: Sequence[Event]) -> bool:
+    """Whether a gapless source goes on higher than right after what was written."""
+    if source not in LANES or connection.rung[source] <= connection.written[source]:
+        return False  # live frames have caught up meanwhile, or jumps are allowed
+    return not page or page[0].pos > connection.written[source] + 1

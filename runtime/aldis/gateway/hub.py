@@ -115,6 +115,7 @@ class Hub:
 
     def on_ring(self, rings: Sequence[Ring]) -> None:
         """Hand rings to the users' connections."""
+        knocked: list[UserId] = []
         for ring in rings:
             connections = self._by_user.get(ring.user)
             if not connections:
@@ -122,7 +123,9 @@ class Hub:
             if isinstance(ring, Batch):
                 self._deliver(ring, connections)
             else:
-                _ = spawn(self._heal([ring.user]), "hub-knock")
+                knocked.append(ring.user)
+        if knocked:
+            _ = spawn(self._heal(knocked), "hub-knock")
 
     def _deliver(self, batch: Batch, connections: Sequence[Connection]) -> None:
         if batch.at:

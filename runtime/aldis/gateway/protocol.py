@@ -10,13 +10,17 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
 
 EXTENSION = "aldis.protocol"
 HIGH_WATER = 16 * 1024  # bytes unsent in this process at which a reader counts as slow
 LOW_WATER = 8 * 1024
 UNSENT_LOW = 16 * 1024  # bytes unsent in the kernel: what an urgent message has to wait behind
+HOLD_AT = 128 * 1024  # bytes unsent beyond which a client is not read: more than a feed ever leaves, so it is replies
+_NO_BODY = Headers([("Connection", "close"), ("Content-Length", "0")])
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # Linux's number, named in Python since 3.12
 
 
@@ -33,10 +37,19 @@ class HubProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Bound what may lie unsent before anything is written."""
         super().connection_made(transport)
+        self._holds: set[str] = set()
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6} and hasattr(raw, "setsockopt"):
             raw.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_LOW)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer also what the library cannot read as a handshake: uvicorn would leave it waiting for ever."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.close_sent:
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(Response(400, "Bad Request", _NO_BODY).serialize())
+            self.transport.close()
 
     async def run_asgi(self) -> None:
         """Let the application find this protocol in its scope."""
@@ -52,6 +65,38 @@ class HubProtocol(WebSocketsSansIOProtocol):
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
         self.on_message(bytes(data), self.curr_msg_data_type == "text")
+        if self.unsent > HOLD_AT:
+            self.hold("unsent")
+
+    def handle_cont(self, event: Frame) -> None:
+        """Keep a part of a message; empty ones add nothing, and there may be any number of them."""
+        if event.data or event.fin:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless earlier answers have not been read yet (RFC 6455 §5.5.3 asks only for the latest)."""
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+
+    def resume_writing(self) -> None:
+        """Read again from a client that has read what it was sent."""
+        super().resume_writing()
+        self.release("unsent")
+
+    def hold(self, reason: str) -> None:
+        """Read no more from this client until the reason is gone."""
+        if not self.transport.is_closing():
+            self._holds.add(reason)
+            self.transport.pause_reading()
+
+    def release(self, reason: str) -> None:
+        """Read again, unless there is another reason not to."""
+        if reason not in self._holds:
+            return
+        self._holds.discard(reason)
+        if not self._holds and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     @property
     def is_open(self) -> bool:

@@ -21,9 +21,18 @@ HTTP_GRACE = 10  # seconds for requests that are under way
 class DrainingServer(uvicorn.Server):
     """Runs one application on one address."""
 
-    def __init__(self, config: uvicorn.Config, *, on_drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, on_started: Callable[[int], None], on_drain: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(config)
+        self._on_started = on_started
         self._on_drain = on_drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell on which port."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started(self.servers[0].sockets[0].getsockname()[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to leave. uvicorn would raise the signal again at its end, before what is open could be closed."""

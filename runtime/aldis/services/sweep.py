@@ -1,4 +1,7 @@
-"""Sweeps: what is due again, what is to leave, what has aged. Each a short transaction, safe to run in several places."""
+"""Sweeps: what is due again, what is to leave, what has aged.
+
+Each is a short transaction, safe to run in several places at once.
+"""
 
 import json
 import random

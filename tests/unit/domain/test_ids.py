@@ -1,4 +1,7 @@
+
+
 import uuid
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -56,7 +59,7 @@ def test_what_is_no_uuid_is_refused(text: str) -> None:
 
 
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4), st.randoms())
-def test_a_conversation_is_named_by_its_members_in_any_order(members: list[str], dice: "st.randoms") -> None:
+def test_a_conversation_is_named_by_its_members_in_any_order(members: list[str], dice: Random) -> None:
     """Order and repetition do not matter."""
     shuffled = [*members, members[0]]
     dice.shuffle(shuffled)

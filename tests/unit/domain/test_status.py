@@ -1,4 +1,5 @@
 import itertools
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def test_the_furthest_step_is_the_status(steps: tuple[bool, bool, bool]) -> None
 
 
 @given(passages, st.randoms())
-def test_the_order_of_notes_does_not_matter(known: list[Passage], dice: "st.randoms") -> None:
+def test_the_order_of_notes_does_not_matter(known: list[Passage], dice: Random) -> None:
     """Each step has the time of its first device, however late it was noted."""
     shuffled = list(known)
     dice.shuffle(shuffled)

@@ -1,0 +1,201 @@
+"""The promise as a child would keep it: lists and dictionaries in one place, nothing fast, nothing concurrent.
+
+It says what each device is due, what the members are told, and what everybody has unread. The real services are
+compared with it after every step.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from aldis.domain.cursors import Cursor, Positions
+from aldis.domain.ids import ConversationId, MessageId, UserId
+from aldis.domain.messages import Kind, SendMessage
+from aldis.domain.status import Status
+from aldis.domain.streams import LANE_NAMES, LANES, Lane, Source
+
+State = dict[str, Any]
+
+
+@dataclass
+class NaiveMessage:
+    """A message, and per recipient what happened to it."""
+
+    id: MessageId
+    conversation: ConversationId
+    seq: int
+    sender: UserId | None
+    text: str
+    steps: dict[UserId, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def status_for(self, user: UserId) -> Status:
+        """The furthest step."""
+        steps = self.steps[user]
+        furthest = [Status.READ, Status.DELIVERED, Status.SENT]
+        return next((status for status in furthest if status.value in steps), Status.PENDING)
+
+
+@dataclass
+class NaiveConversation:
+    """Messages in order, and how far each member is."""
+
+    kind: Kind
+    members: tuple[UserId, ...]
+    messages: list[NaiveMessage] = field(default_factory=list)
+    delivered: dict[tuple[UserId, Lane], int] = field(default_factory=lambda: defaultdict(int))
+    read: dict[UserId, int] = field(default_factory=lambda: defaultdict(int))
+
+    def unread(self, user: UserId) -> int:
+        """Count them one by one."""
+        return sum(message.sender != user for message in self.messages[self.read[user] :])
+
+
+@dataclass
+class NaiveDevice:
+    """What the service knows of a device."""
+
+    acked: Positions
+
+
+class NaiveWorld:
+    """Users, their lanes and states, conversations, devices and keys."""
+
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.lanes: dict[tuple[UserId, Lane], list[NaiveMessage]] = defaultdict(list)
+        self.floors: dict[tuple[UserId, Lane], int] = defaultdict(int)
+        self.due: set[tuple[UserId, Lane]] = set()
+        self.conversations: dict[ConversationId, NaiveConversation] = {}
+        self.keys: dict[tuple[str, str], NaiveMessage] = {}
+        self.devices: dict[tuple[UserId, str], NaiveDevice] = {}
+        self.states: dict[UserId, list[tuple[str, State]]] = defaultdict(list)  # every version ever, from 1
+
+    # What is
+
+    def heads(self, user: UserId) -> Positions:
+        return Positions(
+            e=len(self.lanes[user, "e"]), s=len(self.lanes[user, "s"]), r=len(self.states[user])
+        )
+
+    def floor(self, user: UserId) -> Positions:
+        return Positions(e=self.floors[user, "e"], s=self.floors[user, "s"])
+
+    def badge(self, user: UserId) -> int:
+        return sum(c.unread(user) for c in self.conversations.values() if user in c.members)
+
+    def due_texts(self, user: UserId, lane: Lane, after: int) -> list[tuple[int, str]]:
+        """What a device at that position still has to get."""
+        return [(n, m.text) for n, m in enumerate(self.lanes[user, lane], start=1) if n > after]
+
+    def newest_states(self, user: UserId, after: int = 0) -> list[tuple[int, State]]:
+        """The newest version of each key above a position, in order."""
+        newest = {key: (n, value) for n, (key, value) in enumerate(self.states[user], start=1)}
+        return sorted(((n, value) for n, value in newest.values() if n > after), key=lambda state: state[0])
+
+    # What happens
+
+    def send(self, command: SendMessage, text: str) -> tuple[NaiveMessage, bool]:
+        """The message and whether it is a repeat."""
+        key = (command.sender.scope, command.client_id or "")
+        if command.client_id is not None and key in self.keys:
+            return self.keys[key], True
+        made = NaiveConversation(command.kind, command.members or ())
+        conversation = self.conversations.setdefault(command.conversation_id, made)
+        message = NaiveMessage(
+            command.message_id, command.conversation_id, len(conversation.messages) + 1, command.sender.user, text
+        )
+        conversation.messages.append(message)
+        for user in conversation.members:
+            self.lanes[user, command.lane].append(message)
+            if user != message.sender:
+                self.due.add((user, command.lane))
+        if command.client_id is not None:
+            self.keys[key] = message
+        return message, False
+
+    def connect(self, user: UserId, name: str | None, cursor: Cursor | None) -> tuple[Positions, bool]:
+        """Where the reading starts, and whether nothing was lost."""
+        start, recovered, known = self._start(user, name, cursor)
+        if name is not None and not (known and recovered):
+            self.devices[user, name] = NaiveDevice(acked=start)
+        return start, recovered
+
+    def _start(self, user: UserId, name: str | None, cursor: Cursor | None) -> tuple[Positions, bool, bool]:
+        device = self.devices.get((user, name or ""))
+        wanted = cursor.positions if cursor is not None else device.acked if device is not None else None
+        if wanted is None:
+            first = name is not None and not any(owner == user for owner, _ in self.devices)
+            return (self.floor(user) if first else self.heads(user)), True, False
+        right_epoch = cursor is None or cursor.epoch == self.epoch
+        floor, heads = self.floor(user), self.heads(user)
+        there = all(floor.at(source) <= wanted.at(source) <= heads.at(source) for source in ("e", "s", "r"))
+        if right_epoch and there:
+            return wanted, True, device is not None
+        return heads, False, device is not None
+
+    def note_sent(self, user: UserId, lane: Lane, low: int, high: int) -> None:
+        for message in self.lanes[user, lane][low:high]:
+            message.steps[user].add("sent")
+
+    def acknowledge(self, user: UserId, name: str, positions: dict[Source, int]) -> int:
+        """Move a device; tell the others. Answers by how many events it moved."""
+        device = self.devices[user, name]
+        before = device.acked
+        for source, position in positions.items():
+            device.acked = device.acked.advance(source, position)
+        grown: set[ConversationId] = set()
+        for lane in LANES:
+            low, high = before.at(lane), device.acked.at(lane)
+            grown |= self._deliver(user, lane, low, high)
+            if high == len(self.lanes[user, lane]) and high > low:
+                self.due.discard((user, lane))
+        for conversation in sorted(grown):
+            self._tell_receipt(conversation, user)
+        return sum(device.acked.at(lane) - before.at(lane) for lane in LANES)
+
+    def _deliver(self, user: UserId, lane: Lane, low: int, high: int) -> set[ConversationId]:
+        grown = set()
+        for position in range(low + 1, high + 1):
+            message = self.lanes[user, lane][position - 1]
+            message.steps[user].add("delivered")
+            conversation = self.conversations[message.conversation]
+            trimmed = position <= self.floors[user, lane]
+            if message.sender != user and not trimmed and message.seq > conversation.delivered[user, lane]:
+                conversation.delivered[user, lane] = message.seq
+                grown.add(message.conversation)
+        return grown
+
+    def read(self, user: UserId, conversation_id: ConversationId, seq: int) -> tuple[int, int]:
+        """Unread there, and the badge."""
+        conversation = self.conversations[conversation_id]
+        low, high = conversation.read[user], min(seq, len(conversation.messages))
+        if high > low:
+            conversation.read[user] = high
+            for message in conversation.messages[low:high]:
+                message.steps[user].add("read")
+            value = {"conversation_id": conversation_id, "read_seq": high, "unread": conversation.unread(user)}
+            self.states[user].append((f"read:{conversation_id}", value))
+            self._tell_receipt(conversation_id, user)
+            self.states[user].append(("badge", {"badge": self.badge(user)}))
+        return conversation.unread(user), self.badge(user)
+
+    def _tell_receipt(self, conversation_id: ConversationId, user: UserId) -> None:
+        conversation = self.conversations[conversation_id]
+        value = {
+            "conversation_id": conversation_id,
+            "user": user,
+            "delivered": {LANE_NAMES[lane]: conversation.delivered[user, lane] for lane in LANES},
+            "read_seq": conversation.read[user],
+        }
+        for other in conversation.members:
+            if other != user:
+                self.states[other].append((f"receipt:{conversation_id}:{user}", value))
+
+    def trim(self, before: MessageId) -> int:
+        """Drop what is older from the low ends; answers how many entries."""
+        dropped = 0
+        for key, entries in self.lanes.items():
+            while self.floors[key] < len(entries) and entries[self.floors[key]].id < before:
+                self.floors[key] += 1
+                dropped += 1
+        return dropped
