@@ -125,7 +125,7 @@ class Hub:
             else:
                 knocked.append(ring.user)
         if knocked:
-            _ = spawn(self._heal(knocked), "hub-knock")
+            _ = spawn(self._answer_knock(knocked), "hub-knock")
 
     def _deliver(self, batch: Batch, connections: Sequence[Connection]) -> None:
         if batch.at:
@@ -235,6 +235,12 @@ class Hub:
         users = [user for index, user in enumerate(self._by_user) if index % HEAL_SECONDS == self._beat % HEAL_SECONDS]
         for start in range(0, len(users), HEAL_USERS):
             await self._heal(users[start : start + HEAL_USERS])
+
+    async def _answer_knock(self, users: Sequence[UserId]) -> None:
+        try:
+            await self._heal(users)
+        except Unavailable as error:
+            log.warning("heal_failed", reason=error.message)
 
     async def _heal(self, users: Iterable[UserId]) -> None:
         """Compare the store's heads with what was written."""

@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from served import Server, served
 
+from aldis.adapters.sql.store import SqlStore
+from aldis.bootstrap import open_admin_store
+from aldis.settings import load_settings
+
 ALARMS = ("Traceback", "group_failed", "task_died", "request_failed", "Fatal error")
 
 
@@ -25,6 +29,13 @@ async def strict_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         yield server
         assert server.is_running
         assert alarms(server) == []
+
+
+@pytest.fixture(scope="session")
+async def store(server: Server) -> AsyncIterator[SqlStore]:
+    """The store of the server, opened beside it as the command line does."""
+    async with open_admin_store(load_settings(data_dir=server.data_dir)) as store:
+        yield store
 
 
 def alarms(server: Server) -> list[str]:

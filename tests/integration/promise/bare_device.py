@@ -17,7 +17,7 @@ from integration.promise.ledger import Ledger
 from integration.promise.witness import Witness
 
 TEXT = WSMsgType.TEXT
-HANDSHAKE_SECONDS = 30.0
+HANDSHAKE_SECONDS = 5.0  # a socket that is cut during its handshake is only noticed by this
 PAUSE_SECONDS = 0.15  # the most between an ended connection and the next
 STAY_AWAY = range(4400, 4500)
 

@@ -13,7 +13,7 @@ from integration.promise.ledger import Ledger, check_stored
 from served import served
 
 pytestmark = pytest.mark.timeout(240)
-KILLS = 3
+KILLS = 20
 LONGEST_LIFE = 1.4  # seconds from readiness to the next kill
 CHATS_A_SECOND = 475.0
 NOTES_A_SECOND = 25.0

@@ -16,7 +16,7 @@ from aldis.api.app import build_app
 from aldis.api.dependencies import ApiDependencies, Rates, RequestLimits
 from aldis.domain.channels import DEFAULT_CHAT, Channel
 from aldis.domain.errors import Rejected, Unavailable
-from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, conversation_id, new_id
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, conversation_id
 from aldis.domain.messages import Kind, Message, Sender, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage
@@ -32,7 +32,7 @@ TALK = Conversation(
     conversation_id("chat", "chat", ["alice", "bob"]), Kind.CHAT, "chat", (UserId("alice"), UserId("bob"))
 )
 HELLO = Message(
-    id=MessageId(new_id(CLOCK.now_ms())),
+    id=MessageId("01a3185c-5000-74ec-9654-2e063d8fc4e8"),
     conversation_id=ConversationId(TALK.id),
     seq=1,
     kind=Kind.CHAT,
