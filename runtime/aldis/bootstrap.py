@@ -139,6 +139,7 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
                 ringer=core.ringer,
                 clock=core.clock,
                 metrics=core.metrics,
+                stored=core.committer.stored,
                 retention_ms=settings.stream_retention_days * DAY_MS,
             )
         )

@@ -10,10 +10,10 @@ from pathlib import Path
 from aldis.cli import folder
 from aldis.cli.connection_news import ConnectionNews
 from aldis.cli.failures import Failed
-from aldis.cli.place import Place, Show, open_place, place_path
+from aldis.cli.place import LineOf, Place, open_place, place_path
 from aldis.cli.rendering import render_event, to_json
 from aldis.cli.server import Server
-from aldis.cli.tables import print_json
+from aldis.cli.tables import to_json_line
 from aldis.cli.terminal import paint_for
 from aldis.settings import Settings
 from aldis_client import AldisClient, Disconnected, Event
@@ -30,7 +30,7 @@ def listen(
     server = folder.find_server(settings, server)
     path = place_path(settings.data_dir, user, device)
     try:
-        with open_place(path, build_show(verbose=verbose, as_json=as_json)) as place:
+        with open_place(path, line_of=build_line_of(verbose=verbose, as_json=as_json), out=sys.stdout) as place:
             place.show_waiting()
             asyncio.run(_listen_until_signal(place, user, device, server, settings))
     except sqlite3.Error as error:
@@ -39,19 +39,18 @@ def listen(
         raise Failed(f"the server ended it: {error}") from error
 
 
-def build_show(*, verbose: bool, as_json: bool) -> Show:
-    """What shows an event: messages always, other news when they are asked for."""
+def build_line_of(*, verbose: bool, as_json: bool) -> LineOf:
+    """What makes the line of an event: messages always, other news when they are asked for."""
     paint = paint_for(sys.stdout)
 
-    def show(event: Event) -> None:
+    def line_of(event: Event) -> str | None:
         if event.message is None and not verbose:
-            return
+            return None
         if as_json:
-            print_json(to_json(event))
-        else:
-            print(render_event(event, paint=paint, now=datetime.now().astimezone()), flush=True)
+            return to_json_line(to_json(event))
+        return render_event(event, paint=paint, now=datetime.now().astimezone())
 
-    return show
+    return line_of
 
 
 async def _listen_until_signal(place: Place, user: str, device: str, server: Server, settings: Settings) -> None:

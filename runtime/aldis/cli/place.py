@@ -1,8 +1,9 @@
 """Where a listener stands: its cursor, and what it has taken but not shown yet, in one small SQLite file.
 
-An event is stored together with the cursor, shown, then struck out. A process that is killed in between shows it when
-it comes back, so nothing is lost; only a kill within the moment between a line and its striking out shows that line
-twice. All this happens on the spot: a listener has nothing else to do while a line is written.
+An event is stored together with the cursor, shown, then struck out, and only then its line is ended: a line that has
+been seen whole never comes again. A process killed in between shows its event when it comes back, so nothing is lost;
+only a kill at the moment between a line's text and its end can show that text twice. All this happens on the spot: a
+listener has nothing else to do while a line is written.
 """
 
 import json
@@ -10,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from aldis_client import Cursor, Event
 
@@ -23,7 +25,8 @@ CREATE TABLE IF NOT EXISTS waiting (
 _PUT_CURSOR = "INSERT INTO place VALUES (1, ?) ON CONFLICT (only) DO UPDATE SET cursor = excluded.cursor"
 _PUT_EVENT = "INSERT INTO waiting (source, position, type, body) VALUES (?, ?, ?, ?)"
 
-Show = Callable[[Event], None]
+LineOf = Callable[[Event], str | None]
+"""The line that shows an event, without its end; None for one that is not to be shown."""
 
 
 def place_path(data_dir: Path, user: str, device: str) -> Path:
@@ -32,24 +35,25 @@ def place_path(data_dir: Path, user: str, device: str) -> Path:
 
 
 @contextmanager
-def open_place(path: Path, show: Show) -> Iterator["Place"]:
+def open_place(path: Path, *, line_of: LineOf, out: TextIO) -> Iterator["Place"]:
     """Open the file, which is made when it is missing. Errors here and later are sqlite3's."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     try:
         database.execute("PRAGMA journal_mode=WAL")
         database.executescript(_SCHEMA)
-        yield Place(database, show)
+        yield Place(database, line_of=line_of, out=out)
     finally:
         database.close()
 
 
 class Place:
-    """The client's store. It hands each event to `show` once it is safe."""
+    """The client's store. It writes the line of each event to `out` once the event is safe."""
 
-    def __init__(self, database: sqlite3.Connection, show: Show) -> None:
+    def __init__(self, database: sqlite3.Connection, *, line_of: LineOf, out: TextIO) -> None:
         self._database = database
-        self._show = show
+        self._line_of = line_of
+        self._out = out
 
     async def load(self) -> Cursor | None:
         """The cursor, or None at the very first start."""
@@ -79,8 +83,15 @@ class Place:
         self._database.execute("PRAGMA synchronous=NORMAL")  # a strike survives the process; no line waits for the disk
         rows = self._database.execute("SELECT id, source, position, type, body FROM waiting ORDER BY id").fetchall()
         for number, source, position, type_, body in rows:
-            self._show(Event(source, position, type_, json.loads(body)))
+            line = self._line_of(Event(source, position, type_, json.loads(body)))
+            self._write(line)
             self._database.execute("DELETE FROM waiting WHERE id = ?", (number,))
+            self._write("\n" if line is not None else None)
+
+    def _write(self, text: str | None) -> None:
+        if text is not None:
+            self._out.write(text)
+            self._out.flush()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -15,5 +15,10 @@ def build_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
 
 
 def print_json(answer: Any) -> None:
-    """One JSON value on one line; ASCII, so no text in it can drive a terminal."""
-    print(json.dumps(answer, separators=(",", ":")), flush=True)
+    """One JSON value on one line."""
+    print(to_json_line(answer), flush=True)
+
+
+def to_json_line(answer: Any) -> str:
+    """One JSON value; ASCII, so no text in it can drive a terminal."""
+    return json.dumps(answer, separators=(",", ":"))

@@ -33,11 +33,11 @@ class GatewayApp:
         if scope["type"] != "websocket":
             await self._http(scope, receive, send)
         elif scope["path"] != PATH:
-            await _refuse(receive, send, 404)
+            await _refuse(scope, receive, send, 404)
         elif self._is_draining():
-            await _refuse(receive, send, 503)
+            await _refuse(scope, receive, send, 503)
         elif scope["subprotocols"] and SUBPROTOCOL not in scope["subprotocols"]:
-            await _refuse(receive, send, 400)
+            await _refuse(scope, receive, send, 400)
         else:
             await self._serve(scope, receive, send)
 
@@ -77,7 +77,9 @@ def _bearer(headers: list[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-async def _refuse(receive: Receive, send: Send, status: int) -> None:
+async def _refuse(scope: Any, receive: Receive, send: Send, status: int) -> None:
     await receive()
     await send({"type": "websocket.http.response.start", "status": status, "headers": []})
     await send({"type": "websocket.http.response.body", "body": b""})
+    # uvicorn forgets this after such an answer, and would log each refusal as an error.
+    scope["extensions"][EXTENSION].handshake_complete = True

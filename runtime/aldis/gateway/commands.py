@@ -123,16 +123,8 @@ class CommandReader:
     async def _open(self, command_id: int | None, wanted: ConnectDevice) -> None:
         """Register first, read the store then, go live last: whoever sends meanwhile is heard either way."""
         connection, context = self._connection, self._connection.context
-        if connection.closed:
-            return  # by what came right behind the connect; the hub would keep it for ever
-        try:
-            context.hub.add(connection)
-            await context.presence.register(context.node, [wanted.user])
-            attachment = await context.connector.connect(wanted)
-        except AldisError as error:
-            self._turn_away(command_id, _within("connect", error))
-            return
-        if connection.closed:
+        attachment = await self._register(command_id, wanted)
+        if attachment is None or connection.closed:
             return
         connection.attach(attachment.start, attachment.head)
         connection.write(frames.reply(command_id, "connect", self._welcome(attachment)))
@@ -141,6 +133,19 @@ class CommandReader:
             context.metrics.gap_reads.labels(reason="connect").inc()
             connection.feeding = True
             await feed_now(connection)
+
+    async def _register(self, command_id: int | None, wanted: ConnectDevice) -> Attachment | None:
+        """Where the device starts to read; None when it was turned away."""
+        connection, context = self._connection, self._connection.context
+        if connection.closed:
+            return None  # by what came right behind the connect; the hub would keep it for ever
+        try:
+            context.hub.add(connection)
+            await context.presence.register(context.node, [wanted.user])
+            return await context.connector.connect(wanted)
+        except AldisError as error:
+            self._turn_away(command_id, _within("connect", error))
+            return None
 
     def _turn_away(self, command_id: int | None, error: Rejected | Unavailable) -> None:
         self._connection.write_error(command_id, error)
@@ -234,7 +239,7 @@ class CommandReader:
         if not 0 <= body.seq <= MAX_POSITION:
             raise Rejected("bad_request", "seq is a positive number", field="read.seq")
 
-        def answered(answer: tuple[int, int] | None | AldisError) -> None:
+        def answered(answer: tuple[int, int] | AldisError | None) -> None:
             self._answered()
             if isinstance(answer, AldisError):
                 connection.write_error(command_id, _within("read", answer))

@@ -157,7 +157,7 @@ def parse_command(data: bytes) -> Command:
 def _id_of(data: bytes) -> int | None:
     try:
         identifier = _decode_id(data).id
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame("not a JSON object") from error
     return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None
 

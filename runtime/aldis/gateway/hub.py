@@ -217,7 +217,7 @@ class Hub:
         for connection in tuple(self._wheel[self._beat % len(self._wheel)]):
             if connection.pinged and now - connection.heard_at > self._ping_ms + GRACE_MS:
                 connection.close(CloseCode.NO_PONG)
-            elif connection.protocol.writable.is_set():
+            elif connection.attached and connection.protocol.writable.is_set():
                 connection.pinged = True
                 connection.protocol.write_frame(PING)
 

@@ -34,7 +34,7 @@ class DrainingServer(uvicorn.Server):
         if self.started:
             self._on_started(self.servers[0].sockets[0].getsockname()[1])
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin to leave. uvicorn would raise the signal again at its end, before what is open could be closed."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True

@@ -33,6 +33,7 @@ class GroupCommitter:
         self._ringer = ringer
         self._clock = clock
         self._metrics = metrics
+        self.stored = asyncio.Event()  # set after each commit: what waits for the outbox need not ask the database
         self._shards = [
             Grouper(self._commit, name="send", most=GROUP, bound=WAITING, metrics=metrics)
             for _ in range(store.concurrent_writers)
@@ -86,6 +87,7 @@ class GroupCommitter:
                     raise
                 await self._clock.sleep(random.uniform(0.5, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - spreads retries
             else:
+                self.stored.set()
                 self._count(group, answers)
                 await self._ring(batches)
                 return answers

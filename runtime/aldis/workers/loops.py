@@ -3,8 +3,9 @@
 A failed round is logged and tried again; what it had leased comes back by itself.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 import structlog
@@ -21,6 +22,7 @@ from aldis.telemetry.tasks import cancel_and_wait, spawn
 
 SWEEP_SECONDS = 1.0
 RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
+RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
 FAILED_SECONDS = 5.0
 
@@ -29,12 +31,23 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def run_workers(
-    *, store: Store, broker: Broker, ringer: Ringer, clock: Clock, metrics: Metrics, retention_ms: int
+    *,
+    store: Store,
+    broker: Broker,
+    ringer: Ringer,
+    clock: Clock,
+    metrics: Metrics,
+    stored: asyncio.Event,
+    retention_ms: int,
 ) -> AsyncGenerator[None]:
-    """Run every job of a worker while the block is open."""
+    """Run every job of a worker while the block is open; `stored` is set whenever this process has stored a group."""
     ring = partial(sweep.ring_due, store=store, ringer=ringer, clock=clock, policy=RetryPolicy())
 
     async def relay() -> int:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELAY_IDLE_SECONDS):
+                await stored.wait()
+        stored.clear()
         rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
         metrics.outbox_rows.inc(rows)
         return rows

@@ -5,7 +5,7 @@ from itertools import count
 from aldis.adapters.memory.clock import START_MS
 from aldis.domain.content import text_content
 from aldis.domain.ids import ConversationId, MessageId, UserId, conversation_id, new_id
-from aldis.domain.messages import Kind, SendMessage, Sender
+from aldis.domain.messages import Kind, Sender, SendMessage
 from aldis.domain.streams import Priority
 
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from integration.core.faulty_store import FaultyStore
 from integration.core.running_core import Core, open_core
 

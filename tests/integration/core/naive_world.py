@@ -73,9 +73,7 @@ class NaiveWorld:
     # What is
 
     def heads(self, user: UserId) -> Positions:
-        return Positions(
-            e=len(self.lanes[user, "e"]), s=len(self.lanes[user, "s"]), r=len(self.states[user])
-        )
+        return Positions(e=len(self.lanes[user, "e"]), s=len(self.lanes[user, "s"]), r=len(self.states[user]))
 
     def floor(self, user: UserId) -> Positions:
         return Positions(e=self.floors[user, "e"], s=self.floors[user, "s"])

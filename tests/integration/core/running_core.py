@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -147,9 +148,9 @@ class _LeaveAsItWas(Exception):
     pass
 
 
-def event_json(event: Event) -> dict[str, dict[str, dict[str, str]]]:
+def event_json(event: Event) -> dict[str, Any]:
     """An event's body as an object."""
-    decoded: dict[str, dict[str, dict[str, str]]] = msgspec.json.decode(b"{" + event.body)
+    decoded: dict[str, Any] = msgspec.json.decode(b"{" + event.body)
     return decoded
 
 

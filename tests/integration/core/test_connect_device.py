@@ -1,9 +1,6 @@
 """Connecting: where a device's reading starts, what is remembered of it, and when it must reload."""
 
 import pytest
-from integration.core.commands import ALICE, BOB, chat, notification
-from integration.core.faulty_store import FaultyStore
-from integration.core.running_core import Core, open_core
 
 from aldis.domain.cursors import Cursor, Positions
 from aldis.domain.devices import MAX_DEVICES
@@ -11,6 +8,9 @@ from aldis.domain.errors import Rejected
 from aldis.domain.ids import DeviceId, MessageId, first_id_at
 from aldis.domain.streams import Priority
 from aldis.services.connect_device import ConnectDevice
+from integration.core.commands import ALICE, BOB, chat, notification
+from integration.core.faulty_store import FaultyStore
+from integration.core.running_core import Core, open_core
 
 
 def cursor(core: Core, **positions: int) -> Cursor:

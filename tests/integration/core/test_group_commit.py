@@ -3,15 +3,15 @@
 from itertools import product
 
 import pytest
-from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
-from integration.core.faulty_store import REFUSED, FaultyStore
-from integration.core.running_core import Core, event_json, open_core
 
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId
 from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import Batch, Priority
 from aldis.services.group_commit import TRIES
+from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
+from integration.core.faulty_store import REFUSED, FaultyStore
+from integration.core.running_core import Core, event_json, open_core
 
 TALK = talk(ALICE, BOB)
 BAD = REFUSED.decode()
@@ -128,9 +128,11 @@ async def test_no_key_is_left_without_its_message(
     """A send with two keys: whichever is held, every key that is kept afterwards leads to a message that exists."""
     earlier = [chat(client_id="c")] * client_held + [keyed(key="k")] * request_held
     both = keyed(key="k", client_id="c")
-    answers = await core.store_all(*earlier, both) if together else [
-        (await core.store_all(each))[0] for each in [*earlier, both]
-    ]
+    answers = (
+        await core.store_all(*earlier, both)
+        if together
+        else [(await core.store_all(each))[0] for each in [*earlier, both]]
+    )
     probes = await core.store_all(chat("probe", client_id="c"), keyed("probe", key="k"))
 
     assert answers[-1].duplicate == (client_held or request_held)

@@ -3,18 +3,18 @@
 import random
 
 import pytest
-from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
-from integration.core.faulty_store import FaultyStore
-from integration.core.running_core import Core
 
 from aldis.domain.callers import UserCaller
 from aldis.domain.errors import Rejected
-from aldis.domain.ids import ConversationId, DeviceId, UserId
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.status import Status
-from aldis.domain.streams import Batch, Priority
+from aldis.domain.streams import Batch, Priority, Source
 from aldis.services.check_acknowledgement import check_acknowledgement
 from aldis.services.message_status import read_message_status
 from aldis.services.store_moves import Read, Sent
+from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
+from integration.core.faulty_store import FaultyStore
+from integration.core.running_core import Core
 
 TALK = talk(ALICE, BOB)
 HIGH = Priority.HIGH
@@ -25,9 +25,9 @@ def receipt(user: UserId, express: int = 0, standard: int = 0, read: int = 0) ->
     return {"conversation_id": TALK, "user": user, "delivered": delivered, "read_seq": read}
 
 
-async def status_for_bob(core: Core, message: str) -> Status:
+async def status_for_bob(core: Core, message: MessageId) -> Status:
     found = await read_message_status(
-        message, UserCaller(ALICE, 0), limit=9, store=core.store, now_ms=core.clock.now_ms()  # type: ignore[arg-type]
+        message, UserCaller(ALICE, 0), limit=9, store=core.store, now_ms=core.clock.now_ms()
     )
     return next(each.status for each in found.recipients.items if each.user == BOB)
 
@@ -131,14 +131,14 @@ async def test_an_acknowledgement_of_a_removed_device_is_ignored(core: Core) -> 
 
 @pytest.mark.parametrize(("positions", "code"), [({"s": 2}, "bad_cursor"), ({"e": 1}, "bad_cursor"), ({"s": 1}, None)])
 async def test_an_acknowledgement_above_the_head_is_refused(
-    core: Core, positions: dict[str, int], code: str | None
+    core: Core, positions: dict[Source, int], code: str | None
 ) -> None:
     """Where no connection knows what was sent, the heads decide; the answer names the source."""
     await core.connect(BOB, "phone")
     await core.store_all(chat())
     refused = None
     try:
-        await check_acknowledgement(BOB, DeviceId("phone"), positions, store=core.store)  # type: ignore[arg-type]
+        await check_acknowledgement(BOB, DeviceId("phone"), positions, store=core.store)
     except Rejected as error:
         refused = error.code
 
@@ -287,9 +287,7 @@ async def test_moves_go_through_contention(faulty_core: Core, faulty: FaultyStor
     assert (await faulty_core.head(ALICE, "r")).seq == 1
 
 
-async def test_an_acknowledgement_whose_commit_was_lost_can_be_repeated(
-    faulty_core: Core, faulty: FaultyStore
-) -> None:
+async def test_an_acknowledgement_whose_commit_was_lost_can_be_repeated(faulty_core: Core, faulty: FaultyStore) -> None:
     """Whether or not it happened, the next one brings the device to the same place."""
     await faulty_core.connect(BOB, "phone")
     await faulty_core.store_all(chat("1"), chat("2"))

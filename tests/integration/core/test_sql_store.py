@@ -5,12 +5,11 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from contract.store_rows import BOB, NOW, claim, message, store_messages
-from integration.core.running_core import MEMORY
 from sqlalchemy import Connection, create_engine, text
 
 from aldis.adapters.sql.connection import in_thread
@@ -19,6 +18,8 @@ from aldis.adapters.sql.schema import metadata
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.domain.errors import Unavailable
 from aldis.ports.store import Contention, OutcomeUnknown, Want
+from contract.store_rows import BOB, NOW, claim, message, store_messages
+from integration.core.running_core import MEMORY
 
 CLUSTERED = {table.name for table in metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False}
 
@@ -29,15 +30,15 @@ def made_tables(connection: Connection) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows if name != "alembic_version"}
 
 
-async def on_writer(store: SqlStore, statement: str) -> list[tuple[object, ...]]:
+async def on_writer(store: SqlStore, statement: str) -> list[Any]:
     """Run a statement outside a transaction on the one connection that writes."""
 
-    def execute() -> list[tuple[object, ...]]:
+    def execute() -> list[Any]:
         with closing(store._writer.raw_connection()) as connection, closing(connection.cursor()) as cursor:
             cursor.execute(statement)
-            return list(cursor)
+            return list(cursor.fetchall())
 
-    rows: list[tuple[object, ...]] = await in_thread(store._writer_thread, execute)
+    rows: list[Any] = await in_thread(store._writer_thread, execute)
     return rows
 
 

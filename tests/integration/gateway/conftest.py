@@ -9,7 +9,7 @@ from aldis.adapters.sql.store import SqlStore
 from aldis.bootstrap import open_admin_store
 from aldis.settings import load_settings
 
-ALARMS = ("Traceback", "group_failed", "task_died", "request_failed", "Fatal error")
+ALARMS = ("Traceback", "group_failed", "task_died", "request_failed", "Fatal error", "[error ")
 
 
 @pytest.fixture(scope="session")

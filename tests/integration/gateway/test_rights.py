@@ -5,7 +5,19 @@ from typing import Any
 
 import httpx2
 import pytest
-from integration.gateway.sockets import WAIT, Client, Json, chat, connected, new_name, problem, rest, talk, text
+from integration.gateway.sockets import (
+    WAIT,
+    Client,
+    Json,
+    chat,
+    connected,
+    new_name,
+    open_socket,
+    problem,
+    rest,
+    talk,
+    text,
+)
 from served import Server
 
 from aldis.adapters.memory.clock import SystemClock
@@ -320,9 +332,8 @@ async def test_what_is_a_users_own_is_not_for_keys(server: Server, store: SqlSto
 async def test_a_key_opens_no_socket(server: Server, store: SqlStore) -> None:
     """Sockets are for users."""
     _, key = await make_key(store, *Scope)
-    with pytest.raises(AssertionError, match="unauthorized"):
-        async with connected(server, "ann", token=key):
-            pass
+    async with open_socket(server) as client:
+        assert (await client.refused(connect={"token": key}))[0] == "unauthorized"
 
 
 async def test_a_revoked_key_is_refused_within_the_promised_time(

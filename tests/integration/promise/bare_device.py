@@ -17,7 +17,7 @@ from integration.promise.ledger import Ledger
 from integration.promise.witness import Witness
 
 TEXT = WSMsgType.TEXT
-HANDSHAKE_SECONDS = 5.0  # a socket that is cut during its handshake is only noticed by this
+HANDSHAKE_SECONDS = 3.0  # picows waits for ever when a socket is cut during its handshake
 PAUSE_SECONDS = 0.15  # the most between an ended connection and the next
 STAY_AWAY = range(4400, 4500)
 
@@ -116,9 +116,7 @@ class BareDevice:
                     return
                 await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
         finally:
-            self._flush_ack()
-            if self._line is not None:
-                self._line.leave()
+            self._line = None
 
     def hello(self) -> bytes:
         """The connect command."""
@@ -160,20 +158,22 @@ class BareDevice:
 
     async def _live(self) -> None:
         line = Line(self)
-        await ws_connect(
-            lambda: line,
-            self._url,
-            websocket_handshake_timeout=HANDSHAKE_SECONDS,
-            enable_auto_ping=False,
-            use_aiofastnet=False,
-            extra_headers={"Sec-WebSocket-Protocol": "aldis.v1"},
-        )
-        self._line = line
         try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await ws_connect(
+                    lambda: line,
+                    self._url,
+                    websocket_handshake_timeout=None,
+                    enable_auto_ping=False,
+                    use_aiofastnet=False,
+                    extra_headers={"Sec-WebSocket-Protocol": "aldis.v1"},
+                )
             await line.ended.wait()
-        finally:
-            self.is_up.clear()
             self.codes.append(line.code)
+        finally:
+            self._flush_ack()
+            self.is_up.clear()
+            line.leave()
 
     def _on_connected(self, line: Line) -> None:
         self._line = line

@@ -32,7 +32,7 @@ def test_a_lost_connection_is_told_once_for_each_reason(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_new_beginning_is_told_to_those_who_had_one_before(
-    is_first: bool, capsys: pytest.CaptureFixture[str]
+    *, is_first: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At the very first start there is nothing that could be missing."""
     ConnectionNews(is_first=is_first).on_reset(CURSOR)

@@ -34,7 +34,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:8080"),
-        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),  # noqa: S104 - nothing is bound
         ("::", "http://[::1]:8080"),
         ("chat.local", "http://chat.local:8080"),
     ],
@@ -48,6 +48,6 @@ def test_a_server_that_listens_everywhere_is_found_at_home(host: str, url: str) 
     ("url", "is_local"),
     [("http://127.0.0.1:1", True), ("http://[::1]", True), ("http://localhost", True), ("http://a.org", False)],
 )
-def test_this_machine_needs_no_proxy(url: str, is_local: bool) -> None:
+def test_this_machine_needs_no_proxy(*, url: str, is_local: bool) -> None:
     """A proxy from the environment is for other machines only."""
     assert Server(url).is_local is is_local

@@ -53,7 +53,7 @@ def test_an_escaped_text_is_one_harmless_line(text: str) -> None:
     ],
 )
 def test_colours_are_for_terminals_that_want_them(
-    stream: io.StringIO, env: dict[str, str], is_coloured: bool, monkeypatch: pytest.MonkeyPatch
+    *, stream: io.StringIO, env: dict[str, str], is_coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file or a pipe never gets colours, and NO_COLOR (when it is not empty) turns them off."""
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -11,6 +11,14 @@ epochs = st.from_regex(r"[a-z0-9]{1,32}", fullmatch=True)
 cursors = st.builds(Cursor, epochs, positions)
 
 
+def read_again(text: str) -> str:
+    """What a text says as a cursor, or the code with which it is refused."""
+    try:
+        return str(parse_cursor(text))
+    except Rejected as error:
+        return error.code
+
+
 @given(cursors)
 def test_a_cursor_survives_being_written_down(cursor: Cursor) -> None:
     """What was formatted is parsed to the same cursor."""
@@ -20,10 +28,7 @@ def test_a_cursor_survives_being_written_down(cursor: Cursor) -> None:
 @given(st.text())
 def test_other_texts_are_refused(text: str) -> None:
     """Any text is a cursor that formats to itself, or is refused as `bad_cursor`."""
-    try:
-        assert str(parse_cursor(text)) == text
-    except Rejected as error:
-        assert (error.code, error.field) == ("bad_cursor", "cursor")
+    assert read_again(text) in {text, "bad_cursor"}
 
 
 @given(cursors, st.data())
@@ -32,10 +37,7 @@ def test_a_damaged_cursor_is_never_read_as_another_form(cursor: Cursor, data: st
     text = str(cursor)
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = text[:at] + data.draw(st.sampled_from(["", text[at] * 2, "x", "-", " ", "٣", "\n", "0"])) + text[at + 1 :]
-    try:
-        assert str(parse_cursor(damaged)) == damaged
-    except Rejected as error:
-        assert error.code == "bad_cursor"
+    assert read_again(damaged) in {damaged, "bad_cursor"}
 
 
 @pytest.mark.parametrize(

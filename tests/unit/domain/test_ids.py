@@ -1,5 +1,3 @@
-
-
 import uuid
 from random import Random
 
@@ -36,7 +34,9 @@ def test_ids_of_one_millisecond_differ() -> None:
     assert len({new_id(1) for _ in range(1000)}) == 1000
 
 
-@given(st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="._:@-"), min_size=1, max_size=128))
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="._:@-"), min_size=1, max_size=128)
+)
 def test_callers_ids_are_taken_as_they_are(name: str) -> None:
     """Letters, digits and `._:@-`, up to 128 of them."""
     assert check_name(name, "user") == name

@@ -10,7 +10,9 @@ from aldis.domain.status import Passage, Status, Step, status_of
 
 BOB = UserId("bob")
 passages = st.lists(
-    st.builds(Passage, st.sampled_from(Step), st.sampled_from([DeviceId("a"), DeviceId("b"), None]), st.integers(0, 50)),
+    st.builds(
+        Passage, st.sampled_from(Step), st.sampled_from([DeviceId("a"), DeviceId("b"), None]), st.integers(0, 50)
+    ),
     max_size=6,
 )
 

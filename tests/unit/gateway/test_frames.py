@@ -45,6 +45,7 @@ def refused(data: bytes) -> tuple[int | None, str, str | None]:
         b'{"\xff":1}',
         b'{"id":1,"send":{"\xff":1}}',
         b'{"id":1,"ping":{"a":"\xc3\x28"}}',
+        b'{"id":"\xca(","ping":{}}',
         b'{"id":1,"ping":{"a":"\\ud800"}}',
         b'{"id":1,"ping":{"a":"\x00"}}',
         b"[" * DEEP,

@@ -77,8 +77,11 @@ class SqliteDialect:
 
 
 def as_rows(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
-    """The parameter that `Dialect.rows` reads."""
-    return {"rows": _encode(list(rows)).decode()}
+    """The parameter that `Dialect.rows` reads. Half a character has no form in it."""
+    try:
+        return {"rows": _encode(list(rows)).decode()}
+    except UnicodeEncodeError as error:
+        raise Unstorable("the database cannot hold a value") from error
 
 
 def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:

@@ -32,8 +32,7 @@ def _key_holders(dialect: Dialect) -> TextClause:
 
 def _release(dialect: Dialect) -> TextClause:
     return text(
-        "DELETE FROM idempotency_keys WHERE (scope, key) IN "
-        f"(SELECT scope, key FROM {dialect.rows('scope', 'key')} w)"
+        f"DELETE FROM idempotency_keys WHERE (scope, key) IN (SELECT scope, key FROM {dialect.rows('scope', 'key')} w)"
     )
 
 
