@@ -25,7 +25,6 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import Lane, LaneHead, Source
 
-
 T = TypeVar("T")
 
 

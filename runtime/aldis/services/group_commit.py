@@ -76,7 +76,13 @@ class GroupCommitter:
                 return [Rejected("unstorable", "the database refuses this message; change its content")]
         middle = len(group) // 2
         # One after the other: the halves may share conversations, whose order must hold.
-        return await self._commit(group[:middle]) + await self._commit(group[middle:])
+        return await self._half(group[:middle]) + await self._half(group[middle:])
+
+    async def _half(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
+        try:
+            return await self._commit(group)
+        except Unavailable as error:
+            return [error] * len(group)  # of this half only: the other may be stored
 
     async def _retry(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
         for attempt in range(1, TRIES + 1):

@@ -93,7 +93,14 @@ class Grouper(Generic[T, R]):
         self._sizes.observe(len(group))
         for (_, done), answer in zip(group, answers, strict=True):
             if done is not None:
-                done(answer)
+                self._tell(done, answer)
+
+    def _tell(self, done: Done[R], answer: R | AldisError) -> None:
+        try:
+            done(answer)
+        except Exception:
+            # One asker's fault must not leave the others of its group without an answer.
+            log.exception("answer_failed", group=self._name)
 
     async def _answers(self, items: Sequence[T]) -> Sequence[R | AldisError]:
         try:

@@ -65,7 +65,9 @@ def _extend_sources(dialect: Dialect) -> TextClause:
         "INSERT INTO stream_heads (user_id, source, seq, due_at) SELECT * FROM "
         f"{dialect.rows('user_id', 'source', 'more:int', 'due_at:int')} w WHERE true"
         " ON CONFLICT (user_id, source) DO UPDATE SET seq = stream_heads.seq + excluded.seq,"
-        " due_at = COALESCE(stream_heads.due_at, excluded.due_at),"
+        # A new message is rung for soon, also in a lane that has been backing off.
+        " due_at = CASE WHEN stream_heads.due_at IS NULL OR excluded.due_at < stream_heads.due_at"
+        " THEN excluded.due_at ELSE stream_heads.due_at END,"
         " attempt = CASE WHEN stream_heads.due_at IS NULL THEN 0 ELSE stream_heads.attempt END"
         " RETURNING user_id, source, seq"
     )
