@@ -253,7 +253,7 @@ def serve(settings: Settings) -> int:
     """
     close_log = logging.configure(settings.log_level, json=settings.log_json)
     stdlib_logging.getLogger("uvicorn.error").setLevel("WARNING")  # it has a line for each socket, twice
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with (settings.data_dir / "lock").open("w", encoding="ascii") as lock:
@@ -295,6 +295,6 @@ async def _serve(settings: Settings) -> None:
 @asynccontextmanager
 async def open_admin_store(settings: Settings) -> AsyncGenerator[SqlStore]:
     """The store beside a running `serve`, for the command line."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
     async with open_sql_store(settings.database_url, now_ms=SystemClock().now_ms()) as store:
         yield store

@@ -124,6 +124,7 @@ def _lines(error: ValidationError) -> list[str]:
     return [
         f"{PREFIX}{'__'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
         for mistake in error.errors(include_input=False, include_url=False)
+        if mistake["type"] != "default_factory_not_called"  # another mistake's echo
     ]
 
 

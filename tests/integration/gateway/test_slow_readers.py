@@ -24,6 +24,7 @@ from aldis.settings import load_settings
 MIB = 1024 * 1024
 WINDOW = 8 * 1024  # bytes that a slow reader's own kernel holds for it
 SENDERS = 8
+IN_FLIGHT = 20  # unanswered messages of each, so that what is measured is not a queue of their own making
 FLOOD = 50_000
 WAITING = 100_000
 GROUP = 2_000  # messages of one transaction, when they are stored before the server starts
@@ -86,38 +87,42 @@ class Reader:
 
 
 async def pour(server: Server, sender: str, receiver: str, words: list[str], priority: str = "normal") -> None:
-    """Send messages one behind the other, never waiting for an answer before the next, until all are answered."""
+    """Send messages in order, a few of them at a time, until all are answered."""
     async with raw_socket() as raw:
         await raw.connect(server, sender)
-        bodies = [
-            {"to": {"user": receiver}, "client_id": f"{n}", "content": text(said), "priority": priority}
-            for n, said in enumerate(words)
-        ]
-        said = b"".join(client_frame(encode({"id": n + 1, "send": body})) for n, body in enumerate(bodies))
-        answered = 0
+        for start in range(0, len(words), IN_FLIGHT):
+            bodies = [
+                {"to": {"user": receiver}, "client_id": f"{n}", "content": text(said), "priority": priority}
+                for n, said in enumerate(words[start : start + IN_FLIGHT], start)
+            ]
+            await raw.write(b"".join(client_frame(encode({"id": n, "send": body})) for n, body in enumerate(bodies)))
+            answered = 0
+            while answered < len(bodies):
+                payload = (await raw.frame()).payload
+                assert b'"error"' not in payload[:20], payload
+                answered += b'"send":' in payload[:20]
 
-        async def write() -> None:
-            for start in range(0, len(said), 65_536):
-                await raw.write(said[start : start + 65_536])
 
-        async def read() -> None:
-            nonlocal answered
-            while answered < len(words):
-                frame = json.loads((await raw.frame()).payload)
-                assert "error" not in frame, frame
-                answered += "send" in frame
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(write())
-            group.create_task(read())
+async def flood(server: Server, receiver: str, count: int) -> float:
+    """Let several users send to one; how many seconds it took."""
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as senders:
+        for number in range(SENDERS):
+            words = [f"{number}:{index}" for index in range(count // SENDERS)]
+            senders.create_task(pour(server, new_name("sender"), receiver, words))
+    return time.perf_counter() - begun
 
 
 async def closed_with(server: Server, code: int) -> int:
     """How many connections the server has closed with a code."""
-    async with rest(server, "") as http:
+    return await counted(server, f'aldis_connections_closed_total{{code="{code}"}}')
+
+
+async def counted(server: Server, name: str) -> int:
+    """One number of the server's metrics; 0 when it has not been counted yet."""
+    async with rest(server, "none") as http:
         lines = (await http.get("/metrics")).text.splitlines()
-    found = [line for line in lines if line.startswith(f'aldis_connections_closed_total{{code="{code}"}}')]
-    return int(float(found[0].split()[-1])) if found else 0
+    return next((int(float(line.split()[-1])) for line in lines if line.startswith(f"{name} ")), 0)
 
 
 async def peak_memory(server: Server, seen: list[int]) -> None:
@@ -138,26 +143,21 @@ async def test_a_reader_that_reads_nothing_costs_nobody_anything_and_misses_noth
         user, reader, memory = new_name("sloth"), Reader(), [server.rss()]
         async with raw_socket(window=WINDOW) as raw, asyncio.TaskGroup() as group:
             await reader.connect(raw, server, user)
-            await pour(server, new_name("warm"), new_name("up"), ["x"] * 2_000)
-            while len(pair.latencies) < 50:
-                await asyncio.sleep(0.05)
+            await flood(server, new_name("absent"), FLOOD // 5)
             before, rss = pair.take(), server.rss()
             watch = group.create_task(peak_memory(server, memory))
-            begun = time.perf_counter()
-            async with asyncio.TaskGroup() as senders:
-                for number in range(SENDERS):
-                    words = [f"{number}:{index}" for index in range(FLOOD // SENDERS)]
-                    senders.create_task(pour(server, new_name("sender"), user, words))
-            seconds, during = time.perf_counter() - begun, pair.take()
+            seconds = await flood(server, user, FLOOD)
+            during = pair.take()
             watch.cancel()
             how = await _read_all(server, reader, raw, user, FLOOD)
 
         growth = max(memory) - rss
         print(f"\n{FLOOD} messages in {seconds:.1f} s to one who does not read; memory {rss / MIB:.0f} MiB,")
         print(f"  at most {growth / MIB:.1f} MiB more; {how}")
-        print(f"bystanders before: {told(before)}\nbystanders during: {told(during)}")
+        print(f"bystanders while as much goes to one who is away: {told(before)}")
+        print(f"bystanders while it goes to one who does not read: {told(during)}")
         assert growth < 64 * MIB
-        assert percentile(during, 0.99) < 1
+        assert percentile(during, 0.99) < max(0.1, 3 * percentile(before, 0.99))
         for number in range(SENDERS):
             own = [said for said in reader.arrived["s"] if said.startswith(f"{number}:")]
             assert own == [f"{number}:{index}" for index in range(FLOOD // SENDERS)]
@@ -198,6 +198,9 @@ async def test_an_urgent_message_overtakes_a_hundred_thousand_that_wait(tmp_path
         key = (await issue_key("pager", store=store, clock=SystemClock())).text
     reader = Reader()
     async with served(tmp_path, open_throttle=True) as server, rest(server, key) as http:
+        async with asyncio.timeout(WAIT):
+            while await counted(server, "aldis_outbox_rows_total") < WAITING / GROUP:
+                await asyncio.sleep(0.05)  # until what was stored has been announced, which takes memory of its own
         rss, memory = server.rss(), [server.rss()]
         async with raw_socket(window=WINDOW) as raw, asyncio.TaskGroup() as group:
             await reader.connect(raw, server, user)
@@ -261,7 +264,7 @@ async def test_whoever_does_not_read_his_answers_is_not_read_any_more(server: Se
 
     Both for our own pings and for those of the protocol; of the latter only the latest must be answered.
     """
-    count = 150_000
+    count = 500_000
     question = client_frame(b'{"id":1,"ping":{}}' if opcode == 1 else b"x" * 125, opcode)
     end = client_frame(b'{"id":2,"ping":{}}')
     async with raw_socket(window=WINDOW) as raw, bystanders(server) as pair:
