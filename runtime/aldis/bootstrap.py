@@ -4,7 +4,6 @@ One AsyncExitStack opens all and closes all in reverse order; nothing else in th
 """
 
 import fcntl
-import gc
 import logging as stdlib_logging
 import os
 import secrets
@@ -41,6 +40,7 @@ from aldis.services.read_streams import StreamReader
 from aldis.services.ring import Ringer
 from aldis.settings import Settings, user_token_secret
 from aldis.telemetry import log as logging
+from aldis.telemetry.collector import Collector
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
 from aldis.workers.loops import run_workers
@@ -48,7 +48,7 @@ from aldis.workers.loops import run_workers
 DAY_MS = 24 * 3600 * 1000
 CHECK_SECONDS = 5.0  # between looks at the database
 STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, after which the process is not usable
-GC_THRESHOLDS = (20_000, 20, 100)  # a full collection looks at every connection: rarely, and never for a burst
+TIDY_SECONDS = 5.0  # between the collector's turns
 
 log = structlog.get_logger(__name__)
 
@@ -143,9 +143,17 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
                 retention_ms=settings.stream_retention_days * DAY_MS,
             )
         )
-        stack.push_async_callback(cancel_and_wait, spawn(health.watch(core.store), "health"))
+        chores = (spawn(health.watch(core.store), "health"), spawn(_tidy(hub, core.clock), "collector"))
+        stack.push_async_callback(cancel_and_wait, *chores)
         app = GatewayApp(context, http, is_draining=lambda: health.draining)
         yield Embedded(app, hub, health, core.store, core.metrics)
+
+
+async def _tidy(hub: Hub, clock: SystemClock) -> None:
+    collector = Collector()
+    while True:
+        await clock.sleep(TIDY_SECONDS)
+        collector.tidy(ended=hub.ended, alive=len(hub.connections()))
 
 
 @asynccontextmanager
@@ -254,7 +262,6 @@ def serve(settings: Settings) -> int:
     close_log = logging.configure(settings.log_level, json=settings.log_json)
     stdlib_logging.getLogger("uvicorn.error").setLevel("WARNING")  # it has a line for each socket, twice
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
-    gc.set_threshold(*GC_THRESHOLDS)
     try:
         with (settings.data_dir / "lock").open("w", encoding="ascii") as lock:
             _lock(lock.fileno(), settings.data_dir)
@@ -281,8 +288,6 @@ async def _serve(settings: Settings) -> None:
 
         def started(port: int) -> None:
             embedded.health.started = True
-            gc.collect()
-            gc.freeze()  # what is here now stays: no collection has to look at it again
             log.info("serving", url=f"http://{settings.host}:{port}/", data_dir=str(settings.data_dir))
 
         config = build_config(embedded.app, host=settings.host, port=settings.port)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 GAP_WAIT = 0.02  # seconds that a jump may be only a race between two committers
+TICKS = 10  # a second: its work is spread, so that no message waits behind thousands of pings
 HEAL_SECONDS = 4  # each user's heads are compared once in as many
 HEAL_USERS = 500  # in one query
 NOTE_SECONDS = 0.5  # how long notes of what was sent are gathered
@@ -62,7 +63,7 @@ class Hub:
         self._clock = clock
         self._metrics = metrics
         self._ping_ms = int(ping_interval * 1000)
-        self._wheel: list[set[Connection]] = [set() for _ in range(max(1, int(ping_interval)))]
+        self._wheel: list[set[Connection]] = [set() for _ in range(max(1, int(ping_interval * TICKS)))]
         self._per_user = connections_per_user
         self._by_user: dict[UserId, list[Connection]] = {}
         self._expiring: dict[int, set[Connection]] = {}
@@ -70,8 +71,10 @@ class Hub:
         self._left: list[UserId] = []
         self._delivered = {source: metrics.events_delivered.labels(source=source) for source in SOURCES}
         self._acked = {source: metrics.events_acked.labels(source=source) for source in SOURCES}
-        self._beat = 0
+        self._tick = 0
+        self._to_heal: list[UserId] = []
         self.beaten_at = clock.now_ms()
+        self.ended = 0  # connections that were here and have gone
 
     # -- who is here --------------------------------------------------------------------------------------------
 
@@ -99,6 +102,7 @@ class Hub:
         self._wheel[hash(connection) // 16 % len(self._wheel)].discard(connection)
         self._expiring.get(connection.expires_at, set()).discard(connection)
         self._metrics.connections.dec()
+        self.ended += 1
         if not own and connection.user is not None:
             del self._by_user[connection.user]
             self._left.append(connection.user)
@@ -192,16 +196,17 @@ class Hub:
 
     async def _beats(self) -> None:
         while True:
-            await self._clock.sleep(1)
-            self._beat += 1
-            late = self._clock.now_ms() - self.beaten_at - 1000
-            self._metrics.event_loop_lag_seconds.set(max(0, late) / 1000)
+            due = self.beaten_at + 1000 // TICKS
+            await self._clock.sleep(max(0, due - self._clock.now_ms()) / 1000)
             self.beaten_at = self._clock.now_ms()
-            self._expire()
+            self._metrics.event_loop_lag_seconds.set(max(0, self.beaten_at - due) / 1000)
+            self._tick += 1
             self._ask_for_life()
             try:
-                await self._keep_registered()
                 await self._heal_slice()
+                if self._tick % TICKS == 0:
+                    self._expire()
+                    await self._keep_registered()
             except Unavailable as error:
                 log.warning("heal_failed", reason=error.message)
 
@@ -214,7 +219,7 @@ class Hub:
 
     def _ask_for_life(self) -> None:
         now = self._clock.now_ms()
-        for connection in tuple(self._wheel[self._beat % len(self._wheel)]):
+        for connection in tuple(self._wheel[self._tick % len(self._wheel)]):
             if connection.pinged and now - connection.heard_at > self._ping_ms + GRACE_MS:
                 connection.close(CloseCode.NO_PONG)
             elif connection.attached and connection.protocol.writable.is_set():
@@ -232,7 +237,12 @@ class Hub:
             await self._presence.register(self._node, list(self._by_user))
 
     async def _heal_slice(self) -> None:
-        users = [user for index, user in enumerate(self._by_user) if index % HEAL_SECONDS == self._beat % HEAL_SECONDS]
+        """Heal so many users that all have had their turn within `HEAL_SECONDS`."""
+        rounds = HEAL_SECONDS * TICKS
+        if self._tick % rounds == 0:
+            self._to_heal = list(self._by_user)
+        size = -(-len(self._to_heal) // (rounds - self._tick % rounds))
+        users, self._to_heal = self._to_heal[:size], self._to_heal[size:]
         for start in range(0, len(users), HEAL_USERS):
             await self._heal(users[start : start + HEAL_USERS])
 

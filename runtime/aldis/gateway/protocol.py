@@ -19,7 +19,9 @@ EXTENSION = "aldis.protocol"
 HIGH_WATER = 16 * 1024  # bytes unsent in this process at which a reader counts as slow
 LOW_WATER = 8 * 1024
 UNSENT_LOW = 16 * 1024  # bytes unsent in the kernel: what an urgent message has to wait behind
+SLICE = 8 * 1024  # bytes gone through at a time: a few hundred tiny frames, some milliseconds for which all others wait
 HOLD_AT = 128 * 1024  # bytes unsent beyond which a client is not read: more than a feed ever leaves, so it is replies
+LINGER = 1.0  # seconds for a client to hear why it is sent away
 _NO_BODY = Headers([("Connection", "close"), ("Content-Length", "0")])
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # Linux's number, named in Python since 3.12
 
@@ -38,12 +40,34 @@ class HubProtocol(WebSocketsSansIOProtocol):
         """Bound what may lie unsent before anything is written."""
         super().connection_made(transport)
         self._holds: set[str] = set()
+        self._unread = b""  # received, and waiting for its turn
+        self._lingering = False
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6} and hasattr(raw, "setsockopt"):
             raw.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_LOW)
 
     def data_received(self, data: bytes) -> None:
+        """Go through what came; much at once in slices, between which the others have their turn."""
+        if len(data) <= SLICE and not self._unread:
+            self._receive(data)
+            return
+        if not self._unread:
+            self.hold("slices")
+            self.loop.call_soon(self._receive_slice)
+        self._unread += data
+
+    def _receive_slice(self) -> None:
+        data, self._unread = self._unread[:SLICE], self._unread[SLICE:]
+        if self.disconnected or self.transport.is_closing():
+            return
+        if self._unread:
+            self.loop.call_soon(self._receive_slice)
+        else:
+            self.release("slices")
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         """Answer also what the library cannot read as a handshake: uvicorn would leave it waiting for ever."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.close_sent:
@@ -98,6 +122,23 @@ class HubProtocol(WebSocketsSansIOProtocol):
         if not self._holds and not self.transport.is_closing():
             self.transport.resume_reading()
 
+    def handle_parser_exception(self) -> None:
+        """Say what is wrong and end, but read on: closing on unread bytes resets the connection, and loses the word."""
+        if self._lingering:
+            return
+        if self.close_timer is not None or not self.transport.can_write_eof():
+            super().handle_parser_exception()
+            return
+        self._lingering = True
+        assert self.conn.close_sent is not None
+        ended = {"code": self.conn.close_sent.code, "reason": self.conn.close_sent.reason}
+        self.queue.put_nowait({"type": "websocket.disconnect", **ended})  # type: ignore[typeddict-item]
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.write_eof()
+        self._read_to_the_end()
+        self.close_timer = self.loop.call_later(LINGER, self.transport.abort)
+
     @property
     def is_open(self) -> bool:
         """Whether a text frame may be written now."""
@@ -123,5 +164,10 @@ class HubProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.transport.resume_reading()
+        self._read_to_the_end()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def _read_to_the_end(self) -> None:
+        self._holds &= {"slices"}
+        if not self._holds:
+            self.transport.resume_reading()

@@ -11,6 +11,7 @@ from types import FrameType
 
 import uvicorn
 
+from aldis.gateway.bounded_http import BoundedHttp
 from aldis.gateway.protocol import HubProtocol
 
 BACKLOG = 4096  # handshakes that may wait: everybody comes back at once after a fault
@@ -53,7 +54,7 @@ def build_config(app: object, *, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws=HubProtocol,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,

@@ -1,7 +1,7 @@
 """Grouping: what arrives while one group is being worked on makes up the next.
 
-At rest an item is a group of its own and waits for nobody; under load groups grow to what the work can take. Nothing
-here sleeps, so there is no linger to tune. Answers go to callbacks: no future and no task for each item.
+At rest an item is a group of its own and waits for nobody; under load groups grow to what the work can take. Only where
+nobody waits for an answer may a group linger. Answers go to callbacks: no future and no task for each item.
 """
 
 import asyncio
@@ -38,8 +38,10 @@ class Grouper(Generic[T, R]):
         most: int,
         bound: int,
         metrics: Metrics,
+        linger: float = 0.0,
     ) -> None:
         self._work = work
+        self._linger = linger
         self._name = name
         self._most = most
         self._bound = bound
@@ -81,6 +83,8 @@ class Grouper(Generic[T, R]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if self._linger and len(self._waiting) < self._most:
+                    await asyncio.sleep(self._linger)
                 size = min(self._most, len(self._waiting))
                 await self._finish([self._waiting.popleft() for _ in range(size)])
         finally:

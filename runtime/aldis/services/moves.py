@@ -19,6 +19,7 @@ from aldis.telemetry.metrics import Metrics
 GROUP = 500  # moves in one transaction: cheap rows, but sends wait for the same writer meanwhile
 WAITING = 100_000  # moves queued: an ack that finds no room is repeated by the next one
 TRIES = 5
+LINGER = 0.015  # seconds that moves gather: nobody waits for an ack, and each group holds up the sends behind it
 
 Unread = tuple[int, int]
 
@@ -31,7 +32,7 @@ class MoveCommitter:
         self._ringer = ringer
         self._clock = clock
         self._grouper: Grouper[MoveCommand, Unread | None] = Grouper(
-            self._commit, name="move", most=GROUP, bound=WAITING, metrics=metrics
+            self._commit, name="move", most=GROUP, bound=WAITING, metrics=metrics, linger=LINGER
         )
 
     def ack_nowait(self, user: UserId, device: DeviceId, positions: Mapping[Source, int]) -> None:

@@ -5,10 +5,9 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from aldis.telemetry.tasks import cancel_and_wait, spawn
 from integration.gateway.sockets import Client, chat, connected, new_name
 from served import Server
-
-from aldis.telemetry.tasks import cancel_and_wait, spawn
 
 PAUSE = 0.02  # seconds between messages
 

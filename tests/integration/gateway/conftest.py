@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from served import Server, served
 
 from aldis.adapters.sql.store import SqlStore
 from aldis.bootstrap import open_admin_store
 from aldis.settings import load_settings
+from served import Server, served
 
 ALARMS = ("Traceback", "group_failed", "task_died", "request_failed", "Fatal error", "[error ")
 
@@ -24,8 +24,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest.fixture(scope="session")
 async def strict_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server with everyday rate limits, small contents, few devices, and signs of life asked for each second."""
-    limits = {"ALDIS_LIMITS__CONTENT_BYTES": "1000", "ALDIS_LIMITS__DEVICES_PER_USER": "3", "ALDIS_PING_INTERVAL": "1"}
-    async with served(tmp_path_factory.mktemp("strict"), **limits) as server:
+    async with served(
+        tmp_path_factory.mktemp("strict"),
+        ALDIS_LIMITS__CONTENT_BYTES="1000",
+        ALDIS_LIMITS__DEVICES_PER_USER="3",
+        ALDIS_PING_INTERVAL="1",
+    ) as server:
         yield server
         assert server.is_running
         assert alarms(server) == []

@@ -7,11 +7,30 @@ import struct
 from typing import Any
 
 Json = dict[str, Any]
-NAMES = ("id", "send", "to", "user", "content", "type", "text", "ack", "s", "seq", "token", "from", "", "\0", "é", "$", "`")
+NAMES = (
+    "id",
+    "send",
+    "to",
+    "user",
+    "content",
+    "type",
+    "text",
+    "ack",
+    "s",
+    "seq",
+    "token",
+    "from",
+    "",
+    "\0",
+    "é",
+    "$",
+    "`",
+)
 JUNK: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, -(2**63) - 1, 10**40, 0.5, -0.0, 1e308, "", "\0", "x", "é漢🎉",
-    "\u202e\ufeff\u2028", "../../etc/passwd", "' OR 1=1 --", "%s%n{0}", "null", "1", [], {}, [[]], {"a": {}}, [None] * 50,
-    "x" * 129, "x" * 5_000, "2030-01-01T00:00:00Z", "00000000-0000-0000-0000-000000000000", "urgent", "media", "json",
+    "\u202e\ufeff\u2028", "../../etc/passwd", "' OR 1=1 --", "%s%n{0}", "null", "1", [], {}, [[]], {"a": {}},
+    [None] * 50, "x" * 129, "x" * 5_000, "2030-01-01T00:00:00Z", "00000000-0000-0000-0000-000000000000",
+    "urgent", "media", "json",
 )  # fmt: skip
 
 
@@ -72,7 +91,9 @@ def _change_object(holder: Json, rng: random.Random) -> None:
 
 def _junk(rng: random.Random) -> Any:
     if rng.random() < 0.1:
-        return "".join(chr(rng.choice((rng.randrange(1, 0xD800), rng.randrange(32, 127)))) for _ in range(rng.randrange(60)))
+        return "".join(
+            chr(rng.choice((rng.randrange(1, 0xD800), rng.randrange(32, 127)))) for _ in range(rng.randrange(60))
+        )
     return copy.deepcopy(rng.choice(JUNK))
 
 
@@ -105,7 +126,13 @@ def garbage(rng: random.Random) -> bytes:
         case 2:
             return b"\x81\xff" + struct.pack("!Q", rng.choice((0, 2**16, 2**31, 2**63, 2**64 - 1))) + rng.randbytes(20)
         case _:
-            parts = (b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0", b"\x80\x80\0\0\0\0", b"\x89\x80\0\0\0\0", b"\x88\x80\0\0\0\0")
+            parts = (
+                b"\x01\x80\0\0\0\0",
+                b"\x00\x80\0\0\0\0",
+                b"\x80\x80\0\0\0\0",
+                b"\x89\x80\0\0\0\0",
+                b"\x88\x80\0\0\0\0",
+            )
             return b"".join(rng.choice(parts) for _ in range(rng.randrange(1, 50)))
 
 

@@ -89,13 +89,14 @@ class RawSocket:
         """Send a command."""
         await self.write(client_frame(json.dumps(command).encode()))
 
-    async def fill(self, most: int = 65_536) -> int:
+    async def fill(self, most: int = 65_536, *, seconds: float = WAIT) -> int:
         """Read at most so many bytes; answer how many came, 0 at the end."""
         if self._start > 1_000_000:
             del self._buffer[: self._start]
             self._start = 0
         try:
-            async with asyncio.timeout(WAIT):
+            async with asyncio.timeout(seconds):
+                await asyncio.sleep(0)  # what is there is given at once: without this, others here would starve
                 data = await asyncio.get_running_loop().sock_recv(self._socket, most)
         except ConnectionError:
             self.cut_off = True

@@ -8,11 +8,11 @@ from itertools import count
 from typing import Any
 
 import httpx2
-from served import Server
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from aldis.domain.errors import CODES
+from served import Server
 
 WAIT = 10.0  # seconds for any answer
 Json = dict[str, Any]

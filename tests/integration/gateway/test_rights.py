@@ -5,6 +5,13 @@ from typing import Any
 
 import httpx2
 import pytest
+
+from aldis.adapters.memory.clock import SystemClock
+from aldis.adapters.sql.store import SqlStore
+from aldis.domain.callers import Scope
+from aldis.services.apply_channel import apply_channel
+from aldis.services.authenticate import KEY_MEMORY_MS
+from aldis.services.issue_key import issue_key, revoke_key
 from integration.gateway.sockets import (
     WAIT,
     Client,
@@ -19,13 +26,6 @@ from integration.gateway.sockets import (
     text,
 )
 from served import Server
-
-from aldis.adapters.memory.clock import SystemClock
-from aldis.adapters.sql.store import SqlStore
-from aldis.domain.callers import Scope
-from aldis.services.apply_channel import apply_channel
-from aldis.services.authenticate import KEY_MEMORY_MS
-from aldis.services.issue_key import issue_key, revoke_key
 
 NOT_FOUND = (404, "not_found")
 SAID = "between the two of us"
@@ -229,7 +229,9 @@ async def test_a_user_may_not_set_what_is_a_backends_by_rest(scene: Scene, chang
 
 
 @pytest.mark.parametrize("credential", ["", "x", "ak_x", "ak_0123456789abcdef_" + "x" * 43])
-@pytest.mark.parametrize("path", ["/v1/conversations", "/v1/badge", "/v1/messages/01890000-0000-7000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "path", ["/v1/conversations", "/v1/badge", "/v1/messages/01890000-0000-7000-8000-000000000000"]
+)
 async def test_nobody_gets_anything_without_a_good_credential(server: Server, credential: str, path: str) -> None:
     """401, whatever the path."""
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as http:

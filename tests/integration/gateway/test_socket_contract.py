@@ -2,11 +2,18 @@ import asyncio
 import base64
 import json
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+from aldis.domain.content import MAX_CONTENT_BYTES
+from aldis.domain.streams import MAX_POSITION
 from integration.gateway.sockets import (
     WAIT,
     Client,
@@ -22,13 +29,6 @@ from integration.gateway.sockets import (
     text,
 )
 from served import Server
-from websockets.exceptions import InvalidStatus
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-
-from aldis.domain.content import MAX_CONTENT_BYTES
-from aldis.domain.streams import MAX_POSITION
 
 BAD_FRAME, TOKEN, REPLACED, LIMIT, TOO_MANY = 4400, 4401, 4409, 4429, 4004
 STRANGER = "00000000-0000-5000-8000-000000000000"
@@ -159,7 +159,7 @@ async def test_a_device_may_have_any_name_of_the_alphabet(server: Server, device
 
 
 @pytest.mark.parametrize("epoch_is_ours", [True, False])
-async def test_a_cursor_from_elsewhere_recovers_nothing(server: Server, epoch_is_ours: bool) -> None:  # noqa: FBT001
+async def test_a_cursor_from_elsewhere_recovers_nothing(server: Server, epoch_is_ours: bool) -> None:
     """Of another life, or above what there is: all is to be loaded anew."""
     async with open_socket(server) as client:
         ours = (await client.ask(connect={"token": server.token(new_name("ann"))}))["connect"]["cursor"].split(".")[0]
@@ -170,7 +170,9 @@ async def test_a_cursor_from_elsewhere_recovers_nothing(server: Server, epoch_is
     assert answer["connect"]["recovered"] is False
 
 
-@pytest.mark.parametrize("command", [{"send": chat("bob")}, {"ack": {"s": 0}}, {"ping": {}}, {"refresh": {"token": ""}}])
+@pytest.mark.parametrize(
+    "command", [{"send": chat("bob")}, {"ack": {"s": 0}}, {"ping": {}}, {"refresh": {"token": ""}}]
+)
 async def test_a_command_before_connect_ends_the_socket(server: Server, command: Json) -> None:
     """The first command is connect."""
     async with open_socket(server) as client:
@@ -352,7 +354,7 @@ async def test_the_largest_text_goes_through(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [0, -1.5, 10**30, 2**63, "", None, [], {}, {"a": [{"b": None}]}, True, 1e-300, {"": ""}, "\u2028\\\"/"]
+    "data", [0, -1.5, 10**30, 2**63, "", None, [], {}, {"a": [{"b": None}]}, True, 1e-300, {"": ""}, '\u2028\\"/']
 )
 async def test_structured_data_arrives_as_it_was_sent(server: Server, data: object) -> None:
     """Whatever JSON can say."""
@@ -573,22 +575,23 @@ async def test_a_ping_of_the_protocol_is_answered(server: Server) -> None:
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
+async def is_let_in(server: Server, user: str) -> bool:
+    """Whether a connect is taken."""
+    async with open_socket(server) as client:
+        return "connect" in await client.ask(connect={"token": server.token(user)})
+
+
 async def test_an_eleventh_connection_is_one_too_many(server: Server) -> None:
     """4429; when one of the ten goes there is room again."""
     user = new_name("ann")
-    clients = [connected(server, user) for _ in range(10)]
-    for client in clients:
-        await client.__aenter__()
-    async with open_socket(server) as client:
-        answer = await connect_refused(client, token=server.token(user))
-    await clients[0].__aexit__(None, None, None)
-    async with asyncio.timeout(WAIT):
-        while True:
-            async with open_socket(server) as again:
-                if "connect" in await again.ask(connect={"token": server.token(user)}):
-                    break
-    for other in clients[1:]:
-        await other.__aexit__(None, None, None)
+    async with AsyncExitStack() as ten:
+        clients = [await ten.enter_async_context(connected(server, user)) for _ in range(10)]
+        async with open_socket(server) as client:
+            answer = await connect_refused(client, token=server.token(user))
+        await clients[0].socket.close()
+        async with asyncio.timeout(WAIT):
+            while not await is_let_in(server, user):
+                pass
 
     assert answer == ("connection_limit", None, LIMIT)
 
@@ -638,9 +641,7 @@ async def bystander(server: Server) -> Any:
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
-async def test_a_frame_beyond_64_kib_ends_only_its_own_connection(
-    server: Server, bystander: Client, size: int
-) -> None:
+async def test_a_frame_beyond_64_kib_ends_only_its_own_connection(server: Server, bystander: Client, size: int) -> None:
     """1009, message too big."""
     async with connected(server, new_name("ann")) as client:
         await client.say("x" * size)
@@ -764,6 +765,34 @@ async def test_a_request_that_is_no_handshake_is_answered_and_closed(
 ) -> None:
     """Never left hanging, and never a failure of the server."""
     assert await status_of(server, request_) == status
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET /", b"x" * 1000),
+        (b"GET / HTTP/1.1\r\nX-A: ", b"x" * 1000),
+        (b"GET / HTTP/1.1\r\n", b"X-A: " + b"x" * 100 + b"\r\n"),
+        (b"GET /v1/connect HTTP/1.1\r\n" + UPGRADE + KEY, b"X-A: " + b"x" * 100 + b"\r\n"),
+        (b"POST /v1/messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X-A: b\r\n"),
+    ],
+)
+async def test_a_head_without_an_end_is_not_kept(server: Server, bystander: Client, begin: bytes, more: bytes) -> None:
+    """Nobody needs a token to send one, so it is refused when it is too large, and costs nothing."""
+    rss, sent = server.rss(), 0
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    with suppress(ConnectionError):
+        writer.write(begin)
+        while sent < 50_000_000 and not reader.at_eof():
+            writer.write(more * 1000)
+            sent += len(more) * 1000
+            await writer.drain()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+    assert sent < 50_000_000
+    assert server.rss() - rss < 8_000_000
 
 
 async def test_connect_by_plain_http_is_not_found(server: Server) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -46,7 +46,7 @@ class Line(WSListener):
             except Exception as error:  # noqa: BLE001 - picows would only log it, and the test would not know
                 self._device.ledger.faults.append(f"{self._device.name}: {error!r}")
         elif frame.msg_type == WSMsgType.CLOSE:
-            self.code = int(frame.get_close_code())
+            self.code = cast("int", frame.get_close_code())
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -188,7 +188,9 @@ class BareDevice:
         if body is None:
             self.ledger.faults.append(f"{self.name}: command {number} was answered twice")
             return
-        self.ledger.answered(body["client_id"], answer.message_id, answer.conversation_id, answer.seq)
+        self.ledger.answered(
+            body["client_id"], answer.message_id, answer.conversation_id, answer.seq, duplicate=answer.duplicate
+        )
 
     def _on_error(self, number: int | None, error: wire.Refusal) -> None:
         self.errors.append(error)

@@ -58,4 +58,6 @@ class ClientDevice:
             self.ledger.faults.append(f"{client_id}: {error!r}")
             return
         result = sending.result()
-        self.ledger.answered(client_id, result.message_id, result.conversation_id, result.seq)
+        self.ledger.answered(
+            client_id, result.message_id, result.conversation_id, result.seq, duplicate=result.duplicate
+        )

@@ -136,7 +136,7 @@ class Chatter:
 
 @dataclass(slots=True)
 class Notifier:
-    """A backend that notifies one random user after the other by REST, each under one client id until it is told 201."""
+    """A backend that notifies random users by REST, each time under one client id until it is told 201."""
 
     server: Server
     key: str
@@ -170,7 +170,13 @@ class Notifier:
         }
         while (answer := await self._post(http, body)) is None:
             await asyncio.sleep(POLL_SECONDS)
-        self.ledger.answered(client_id, answer["message_id"], answer["conversation_id"], answer["seq"])
+        self.ledger.answered(
+            client_id,
+            answer["message_id"],
+            answer["conversation_id"],
+            answer["seq"],
+            duplicate=answer["duplicate"],
+        )
 
     async def _post(self, http: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any] | None:
         try:
@@ -188,7 +194,9 @@ class Notifier:
 async def open_channel(server: Server, folder: Path, name: str = CHANNEL) -> str:
     """Declare a notification channel and make a key that may send through it; answers the key."""
     file = folder / "channel.yaml"
-    resource = f"apiVersion: aldis.dev/v1alpha1\nkind: Channel\nmetadata: {{name: {name}}}\nspec: {{type: Notification}}\n"
+    resource = (
+        f"apiVersion: aldis.dev/v1alpha1\nkind: Channel\nmetadata: {{name: {name}}}\nspec: {{type: Notification}}\n"
+    )
     await asyncio.to_thread(file.write_text, resource)
     await server.aldis("channel", "apply", str(file))
     return await server.key("promise")

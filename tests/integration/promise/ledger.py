@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Ledger:
     answers: dict[str, Promised] = field(default_factory=dict)  # by client id
     faults: list[str] = field(default_factory=list)
     kills: int = 0
+    stored_before: int = 0  # sends that were committed, lost their answer, and got it when they were repeated
     started: float = field(default_factory=time.monotonic)
 
     def witness(self, user: str, device: str) -> Witness:
@@ -43,8 +45,11 @@ class Ledger:
         """A send is about to leave, due to all devices of these users."""
         self.due[client_id] = users
 
-    def answered(self, client_id: str, message_id: str, conversation_id: str, seq: int) -> None:
+    def answered(
+        self, client_id: str, message_id: str, conversation_id: str, seq: int, *, duplicate: bool = False
+    ) -> None:
         """A send was answered; a second answer must say the same."""
+        self.stored_before += duplicate
         promised = Promised(message_id, conversation_id, seq)
         if self.answers.setdefault(client_id, promised) != promised:
             self.faults.append(f"{client_id} was answered with {self.answers[client_id]} and then {promised}")
@@ -80,6 +85,7 @@ class Ledger:
             "out_of_order": total("out_of_order"),
             "missing": self.count_missing(),
             "kills": self.kills,
+            "stored_before": self.stored_before,
             "reconnects": reconnects,
             "seconds": f"{time.monotonic() - self.started:.1f}",
         }
@@ -101,15 +107,14 @@ class Ledger:
 
 def check_stored(database: Path, ledger: Ledger) -> None:
     """Fail unless the database holds each send once, as it was answered, and both kinds of number without a gap."""
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         messages: list[tuple[str, str, str, int]] = connection.execute(
             "SELECT client_id, id, conversation_id, seq FROM messages"
         ).fetchall()
         entries: list[tuple[str, str, int, str]] = connection.execute(
             "SELECT user_id, lane, seq, message_id FROM stream_events"
         ).fetchall()
-    connection.close()
-    stored = {client_id: Promised(*place) for client_id, *place in messages}
+    stored = {client_id: Promised(id_, conversation, seq) for client_id, id_, conversation, seq in messages}
     assert len(stored) == len(messages), "a client id was stored twice"
     assert stored == ledger.answers, "what is stored is not what was answered"
     _check_gapless(((conversation, seq) for _, _, conversation, seq in messages), "a conversation")

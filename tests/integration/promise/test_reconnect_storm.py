@@ -78,12 +78,12 @@ async def test_a_thousand_clients_come_back_at_once(tmp_path: Path) -> None:
     users = [f"user-{number}" for number in range(CLIENTS)]
     async with served(tmp_path, open_throttle=True) as server:
         key = await open_channel(server, tmp_path)
-        secret = server.secret
         devices = [
-            BareDevice(server.ws_url, server.token(user), ledger.witness(user, "d1"), ledger, keeps_cursor=index % 2 > 0)
+            BareDevice(
+                server.ws_url, server.token(user), ledger.witness(user, "d1"), ledger, keeps_cursor=index % 2 > 0
+            )
             for index, user in enumerate(users)
         ]
-        assert secret
         async with connected(devices):
             pass
         await notify_all(server, key, ledger, users)
@@ -97,7 +97,9 @@ async def test_a_thousand_clients_come_back_at_once(tmp_path: Path) -> None:
             try:
                 await wait_until(lambda: not ledger.count_missing(), "everybody has what waited")
             finally:
-                print(f"\nstorm: {ledger.line()} clients={CLIENTS} all_back={all_back:.1f}s rss={server.rss() >> 20}MiB")
+                print(
+                    f"\nstorm: {ledger.line()} clients={CLIENTS} all_back={all_back:.1f}s rss={server.rss() >> 20}MiB"
+                )
 
     ledger.check()
     assert Counter(len(device.witness.shown) for device in devices) == {len(PRIORITIES): CLIENTS}

@@ -1,4 +1,4 @@
-"""SIGTERM: the server lets its sockets go over a while, answers or leaves to be retried what is under way, loses nothing."""
+"""SIGTERM: the server lets its sockets go over a while, and what is under way is answered or sent again."""
 
 import asyncio
 import random
@@ -48,16 +48,18 @@ async def watch_goodbyes(devices: list[BareDevice], server: Server) -> list[floa
 async def test_sockets_are_sent_away_one_after_the_other(tmp_path: Path) -> None:
     """SIGTERM tells each socket 4001 and to come back, spread over the drain time; `/readyz` fails meanwhile."""
     ledger = Ledger()
-    async with served(tmp_path, ALDIS_DRAIN_SECONDS=str(DRAIN_SECONDS)) as server:
-        async with gathered(server, ledger, users=20, clients=0, bare=2, bare_senders=0) as crowd:
-            devices = bare_devices(crowd)
+    async with (
+        served(tmp_path, ALDIS_DRAIN_SECONDS=str(DRAIN_SECONDS)) as server,
+        gathered(server, ledger, users=20, clients=0, bare=2, bare_senders=0) as crowd,
+    ):
+        devices = bare_devices(crowd)
 
-            server.terminate_nowait()
-            watching = asyncio.gather(watch_goodbyes(devices, server))
-            await wait_until(lambda: any(device.goodbyes for device in devices), "the first is sent away")
-            ready, live = await server.status("/readyz"), await server.status("/livez")
-            [times] = await watching
-            exit_code = await server.wait_ended()
+        server.terminate_nowait()
+        watching = asyncio.gather(watch_goodbyes(devices, server))
+        await wait_until(lambda: any(device.goodbyes for device in devices), "the first is sent away")
+        ready, live = await server.status("/readyz"), await server.status("/livez")
+        [times] = await watching
+        exit_code = await server.wait_ended()
 
     goodbyes = [device.goodbyes[0] for device in devices]
     assert (ready, live, exit_code) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, 0)

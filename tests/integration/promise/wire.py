@@ -108,9 +108,9 @@ def send_command(number: int, send: dict[str, Any]) -> bytes:
     return _encode({"id": number, "send": send})
 
 
-def send_body(to: str, client_id: str, *, priority: str = "normal") -> dict[str, Any]:
-    """A text to a user."""
-    content = {"type": "text", "text": f"this is {client_id}"}
+def send_body(to: str, client_id: str, *, priority: str = "normal", padding: int = 0) -> dict[str, Any]:
+    """A text to a user, made longer by some bytes."""
+    content = {"type": "text", "text": f"this is {client_id}{'.' * padding}"}
     return {"to": {"user": to}, "client_id": client_id, "content": content, "priority": priority}
 
 

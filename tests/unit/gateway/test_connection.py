@@ -3,7 +3,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.gateway.fakes import Rig, make_rig
 
 from aldis.domain.cursors import Positions
 from aldis.domain.streams import SOURCES, Event, Source
@@ -11,6 +10,7 @@ from aldis.gateway.close_codes import CloseCode
 from aldis.gateway.connection import EXPRESS_ROOM, STANDARD_ROOM
 from aldis.gateway.frames import events_frame
 from aldis.gateway.protocol import text_frame
+from unit.gateway.fakes import Rig, make_rig
 
 
 @pytest.fixture
