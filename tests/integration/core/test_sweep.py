@@ -1,0 +1,131 @@
+"""Ringing again, leaving and ageing, on a clock that never waits."""
+
+from functools import partial
+
+import msgspec
+import pytest
+
+from aldis.adapters.memory.broker import MemoryBroker
+from aldis.domain.errors import Unavailable
+from aldis.domain.retry import RetryPolicy
+from aldis.ports.backplane import Knock
+from aldis.services import sweep
+from aldis.services.ring import Ringer
+from integration.core.commands import ALICE, BOB, chat
+from integration.core.running_core import Core
+
+POLICY = RetryPolicy()
+DAY_MS = 24 * 3600 * 1000
+
+
+class HeldBroker:
+    """Keeps what is published, to be handed on by hand."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.items: list[bytes] = []
+        self.announced: list[tuple[str, bytes]] = []
+        self.fails = fails
+
+    async def publish(self, queue: str, item: bytes) -> None:
+        assert queue == sweep.DELIVER
+        self.items.append(item)
+
+    async def announce(self, topic: str, payload: bytes) -> None:
+        if self.fails:
+            raise Unavailable("the broker is gone")
+        self.announced.append((topic, payload))
+
+    consume = bind = MemoryBroker.consume
+
+
+@pytest.fixture
+def broker() -> HeldBroker:
+    return HeldBroker()
+
+
+async def ring_round(core: Core, broker: HeldBroker) -> int:
+    """One round of the sweeper and the worker; how many lanes were due."""
+    handed = await sweep.hand_out_due(store=core.store, broker=broker, clock=core.clock)
+    ringer = Ringer(presence=core.doorbell, backplane=core.doorbell)
+    ring = partial(sweep.ring_due, store=core.store, ringer=ringer, clock=core.clock, policy=POLICY)
+    for item in broker.items:
+        await ring(item)
+    broker.items.clear()
+    return handed
+
+
+async def test_an_unacknowledged_lane_is_rung_when_it_is_due(core: Core, broker: HeldBroker) -> None:
+    """Not before its time, then once, and only its user."""
+    await core.store_all(chat())
+    core.doorbell.rung.clear()
+
+    assert await ring_round(core, broker) == 0
+    core.clock.now += POLICY.initial_ms
+    assert await ring_round(core, broker) == 1
+    assert await ring_round(core, broker) == 0
+
+    assert core.doorbell.rung == [Knock(BOB)]
+
+
+async def test_rings_back_off_and_end(core: Core, broker: HeldBroker) -> None:
+    """The waits stay below the policy's ceilings, and after the last attempt nothing is due any more."""
+    await core.store_all(chat())
+    rings, started = 0, core.clock.now
+    while await core.due():
+        core.clock.now += 100
+        rings += await ring_round(core, broker)
+        ceilings = [POLICY.initial_ms * POLICY.factor**attempt for attempt in range(POLICY.max_attempts)]
+        assert core.clock.now - started <= sum(ceilings) + POLICY.max_attempts * 200
+
+    assert rings == POLICY.max_attempts
+
+
+async def test_an_acknowledged_lane_is_not_rung(core: Core, broker: HeldBroker) -> None:
+    """What has been received needs no bell."""
+    await core.connect(BOB, "b1")
+    await core.store_all(chat())
+    await core.ack(BOB, "b1", {"s": 1})
+    core.clock.now += POLICY.max_ms
+
+    assert await ring_round(core, broker) == 0
+
+
+async def test_work_that_a_dead_worker_took_comes_back(core: Core, broker: HeldBroker) -> None:
+    """The lease ends and the lane is handed out again, whatever became of the broker's item."""
+    await core.store_all(chat())
+    core.clock.now += POLICY.initial_ms
+    assert await sweep.hand_out_due(store=core.store, broker=broker, clock=core.clock) == 1
+    broker.items.clear()
+
+    assert await ring_round(core, broker) == 0
+    core.clock.now += sweep.LEASE_MS
+    assert await ring_round(core, broker) == 1
+
+
+async def test_events_leave_once_the_broker_takes_them(core: Core) -> None:
+    """A broker that fails loses nothing: the row stays until its announcement went through."""
+    await core.store_all(chat("one"), chat("two"))
+    with pytest.raises(Unavailable):
+        await sweep.relay_outbox(store=core.store, broker=HeldBroker(fails=True), clock=core.clock)
+    core.clock.now += sweep.LEASE_MS
+
+    broker = HeldBroker()
+    rows = [await sweep.relay_outbox(store=core.store, broker=broker, clock=core.clock) for _ in range(2)]
+
+    assert rows == [1, 0]
+    facts = msgspec.json.decode(broker.announced[0][1])
+    assert [fact["recipients"] for fact in facts] == [[BOB], [BOB]]
+    assert not any("content" in fact for fact in facts)
+
+
+async def test_what_has_aged_is_retired(core: Core) -> None:
+    """Lane entries past retention go, their floors rise, and a first device starts there."""
+    await core.store_all(chat("old", created_ms=core.clock.now), chat("young", created_ms=core.clock.now + 2 * DAY_MS))
+    core.clock.now += 2 * DAY_MS
+
+    assert await sweep.retire(store=core.store, clock=core.clock, retention_ms=DAY_MS) == 2
+
+    assert (await core.head(BOB, "s")).floor == 1
+    assert (await core.connect(BOB, "b1")).start.s == 1
+    assert await core.texts(BOB, "s", 1) == ["young"]
+    assert await core.texts(ALICE, "s", 1) == ["young"]
