@@ -130,9 +130,9 @@ class HubProtocol(WebSocketsSansIOProtocol):
             super().handle_parser_exception()
             return
         self._lingering = True
-        assert self.conn.close_sent is not None
-        ended = {"code": self.conn.close_sent.code, "reason": self.conn.close_sent.reason}
-        self.queue.put_nowait({"type": "websocket.disconnect", **ended})  # type: ignore[typeddict-item]
+        close = self.conn.close_sent
+        assert close is not None
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.write_eof()
