@@ -290,7 +290,9 @@ async def _serve(settings: Settings) -> None:
             embedded.health.started = True
             log.info("serving", url=f"http://{settings.host}:{port}/", data_dir=str(settings.data_dir))
 
-        config = build_config(embedded.app, host=settings.host, port=settings.port)
+        config = build_config(
+            embedded.app, host=settings.host, port=settings.port, content_bytes=settings.limits.content_bytes
+        )
         try:
             await DrainingServer(config, on_started=started, on_drain=drain).serve()
         except SystemExit as error:  # uvicorn's way to say that it could not bind

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from aldis.domain.errors import Unavailable
 from aldis.domain.streams import LANES, Event, Source
 from aldis.gateway.close_codes import CloseCode
-from aldis.gateway.connection import Connection
+from aldis.gateway.connection import STANDARD_ROOM, Connection
 from aldis.gateway.frames import MAX_EVENTS, events_frame, split_events
-from aldis.gateway.protocol import text_frame
+from aldis.gateway.protocol import HIGH_WATER, text_frame
 from aldis.ports.store import Want
 
 STALLED = 30.0  # seconds without a byte drained after which a reader is given up
@@ -71,7 +71,8 @@ async def _feed_page(connection: Connection, source: Source, limit: int) -> None
         connection.written[source] = max(connection.written[source], connection.rung[source])
         return
     for part in split_events([event for event in page if event.pos > connection.written[source]]):
-        if source != "e" and not connection.protocol.writable.is_set():
+        room = STANDARD_ROOM if source == "e" else HIGH_WATER
+        if connection.protocol.unsent > room:
             return  # the rest of the page is read again when there is room
         if part[0].pos <= connection.written[source]:
             return  # live frames have overtaken this page

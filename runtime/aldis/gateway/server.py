@@ -15,7 +15,7 @@ from aldis.gateway.bounded_http import BoundedHttp
 from aldis.gateway.protocol import HubProtocol
 
 BACKLOG = 4096  # handshakes that may wait: everybody comes back at once after a fault
-MAX_FRAME = 64 * 1024  # bytes of a client's frame; a content has at most half of it
+FRAME_ROOM = 4  # bytes of a frame for each of a content: a client may write what is not ASCII as six characters
 HTTP_GRACE = 10  # seconds for requests that are under way
 
 
@@ -47,8 +47,11 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build_config(app: object, *, host: str, port: int) -> uvicorn.Config:
-    """How Aldis is served: uvloop, no deflate, small frames, our own signs of life, no log line a request."""
+def build_config(app: object, *, host: str, port: int, content_bytes: int) -> uvicorn.Config:
+    """How Aldis is served: uvloop, no deflate, small frames, our own signs of life, no log line a request.
+
+    `content_bytes` is the most a content may have; a frame may be four times as large.
+    """
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn names its own ASGI types
         host=host,
@@ -56,7 +59,7 @@ def build_config(app: object, *, host: str, port: int) -> uvicorn.Config:
         loop="uvloop",
         http=BoundedHttp,
         ws=HubProtocol,
-        ws_max_size=MAX_FRAME,
+        ws_max_size=FRAME_ROOM * content_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_ping_timeout=None,

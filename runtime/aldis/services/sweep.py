@@ -18,6 +18,7 @@ from aldis.services.ring import Ringer
 
 LEASE_MS = 30_000  # after which what a dead worker took is anybody's
 LIMIT = 500  # rows a transaction
+RELAYED = 50  # outbox rows a transaction: each holds the events of a whole commit group
 DELIVER = "deliver"  # the queue of lanes that are to be rung
 
 
@@ -49,7 +50,7 @@ async def relay_outbox(*, store: Store, broker: Broker, clock: Clock) -> int:
     """Announce what the outbox holds, then forget it; answer how many rows. Repeats after a failure."""
     now = clock.now_ms()
     async with store.begin() as transaction:
-        rows = await transaction.lease_outbox(now, now + LEASE_MS, LIMIT)
+        rows = await transaction.lease_outbox(now, now + LEASE_MS, RELAYED)
     if not rows:
         return 0
     for row in rows:

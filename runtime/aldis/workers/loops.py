@@ -48,9 +48,12 @@ async def run_workers(
             async with asyncio.timeout(RELAY_IDLE_SECONDS):
                 await stored.wait()
         stored.clear()
-        rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
-        metrics.outbox_rows.inc(rows)
-        return rows
+        total = rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+        while rows == sweep.RELAYED:
+            rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+            total += rows
+        metrics.outbox_rows.inc(total)
+        return total
 
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),

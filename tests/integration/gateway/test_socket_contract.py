@@ -640,18 +640,31 @@ async def bystander(server: Server) -> Any:
         assert "pong" in await client.ask(ping={})
 
 
-@pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
-async def test_a_frame_beyond_64_kib_ends_only_its_own_connection(server: Server, bystander: Client, size: int) -> None:
+@pytest.mark.parametrize("size", [128 * 1024 + 1, 1024 * 1024])
+async def test_a_frame_beyond_128_kib_ends_only_its_own_connection(
+    server: Server, bystander: Client, size: int
+) -> None:
     """1009, message too big."""
     async with connected(server, new_name("ann")) as client:
         await client.say("x" * size)
         assert (await client.ended())[0] == 1009
 
 
+async def test_text_that_is_not_ascii_may_be_escaped(server: Server, bystander: Client) -> None:
+    """The largest content goes through, also from a client that writes six characters for each."""
+    bob = new_name("bob")
+    said = json.dumps({"id": 5, "send": chat(bob, "\u00e9" * 16_000)}, ensure_ascii=True)
+    async with connected(server, new_name("ann")) as client:
+        await client.say(said)
+        while (heard := await client.hear()).get("id") != 5:
+            pass
+        assert heard["send"]["seq"] == 1
+
+
 async def test_fragments_count_together(server: Server, bystander: Client) -> None:
     """A frame in pieces is as long as all of them."""
     async with connected(server, new_name("ann")) as client:
-        await client.socket.send("x" * 30_000 for _ in range(3))
+        await client.socket.send("x" * 50_000 for _ in range(3))
         assert (await client.ended())[0] == 1009
 
 
