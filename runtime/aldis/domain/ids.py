@@ -61,7 +61,13 @@ def created_ms(identifier: str) -> int:
 
 def rfc3339(ms: int) -> str:
     """Unix milliseconds as RFC 3339 UTC with milliseconds: `2026-11-24T08:00:00.000Z`."""
-    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    """Most times are told many times over within their second, and writing one out costs more than the rest of it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def conversation_id(kind: str, channel: str, members: Iterable[str]) -> ConversationId:

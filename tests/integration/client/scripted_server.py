@@ -122,5 +122,5 @@ def port_of(server: Server) -> int:
 async def wait_until(is_so: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait for a condition, looking often."""
     async with asyncio.timeout(seconds):
-        while not is_so():  # noqa: ASYNC110  the conditions are of many kinds, not all events
+        while not is_so():
             await asyncio.sleep(0.002)

@@ -66,7 +66,7 @@ def test_columns_are_kept_apart() -> None:
         (Target(limit=3000, at_least=True), 2999, False),
     ],
 )
-def test_a_limit_itself_is_kept(target: Target, value: float, is_met: bool) -> None:  # noqa: FBT001 - a table of cases
+def test_a_limit_itself_is_kept(target: Target, value: float, is_met: bool) -> None:
     """A figure at the limit meets it, one beyond misses it."""
     figure = Figure(name="figure", value=value, target=target)
 

@@ -48,7 +48,7 @@ def test_the_search_stops_at_the_ceiling() -> None:
         (Trial(offered=1_000, achieved=1_000, lost=1), False),
     ],
 )
-def test_sustained_means_arrived_in_time_and_whole(trial: Trial, is_sustained: bool) -> None:  # noqa: FBT001 - a table
+def test_sustained_means_arrived_in_time_and_whole(trial: Trial, is_sustained: bool) -> None:
     """98 % must arrive while it is being offered, and nothing may be lost."""
     assert trial.is_sustained is is_sustained
 
