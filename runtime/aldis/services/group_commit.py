@@ -2,7 +2,7 @@
 
 Sharded by conversation, so that a sender's order into a conversation holds, also through retry and bisection. A repeat
 inside a group collapses onto the first; a repeat of an earlier message reads the stored answer. One row that cannot be
-stored is found by bisection and fails alone. After the commit the gateways are rung and the senders answered, in one go.
+stored is found by bisection and fails alone. After the commit the gateways are rung and the senders answered at once.
 """
 
 import asyncio
