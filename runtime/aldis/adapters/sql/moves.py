@@ -1,13 +1,13 @@
 """The part of a transaction that moves positions: devices, acknowledgements, receipts, read marks."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import TextClause, func, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
-from aldis.adapters.sql.dialect import Dialect, as_rows
+from aldis.adapters.sql.dialect import Dialect
+from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_device, to_device
 from aldis.domain.devices import Device
 from aldis.domain.ids import ConversationId, DeviceId, UserId
@@ -83,15 +83,8 @@ def _read_marks(dialect: Dialect) -> TextClause:
     )
 
 
-class Moves:
+class Moves(Part):
     """Bulk moves of one open transaction; each is one statement with all its rows in one parameter."""
-
-    def __init__(self, connection: Executing, dialect: Dialect) -> None:
-        self._connection = connection
-        self._dialect = dialect
-
-    async def _run(self, build: Callable[[Dialect], TextClause], rows: Iterable[Sequence[Any]]) -> Any:
-        return await self._connection.execute(self._dialect.made(build), as_rows(rows))
 
     async def devices(self, keys: Sequence[tuple[UserId, DeviceId]]) -> dict[tuple[UserId, DeviceId], Device]:
         """Devices by key."""

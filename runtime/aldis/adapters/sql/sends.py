@@ -1,13 +1,13 @@
 """The part of a transaction that stores messages: keys, conversations, lanes, rows."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import BigInteger, TextClause, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
+from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_message, to_conversations, to_message
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Message
@@ -95,15 +95,8 @@ def _put_states(dialect: Dialect) -> TextClause:
     )
 
 
-class Sends:
+class Sends(Part):
     """Bulk writes of one open transaction; each is one statement with all its rows in one parameter."""
-
-    def __init__(self, connection: Executing, dialect: Dialect) -> None:
-        self._connection = connection
-        self._dialect = dialect
-
-    async def _run(self, build: Callable[[Dialect], TextClause], rows: Iterable[Sequence[Any]]) -> Any:
-        return await self._connection.execute(self._dialect.made(build), as_rows(rows))
 
     async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
         """Insert the free ones, read the holders of the others."""

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 
 from aldis.adapters.sql import schema
-from aldis.adapters.sql.connection import Executing
-from aldis.adapters.sql.dialect import Dialect
+from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_api_key, from_channel
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
@@ -15,12 +14,8 @@ from aldis.domain.streams import Lane
 from aldis.ports.store import Due, OutboxRow
 
 
-class Sweeps:
+class Sweeps(Part):
     """Leases and deletions of one open transaction."""
-
-    def __init__(self, connection: Executing, dialect: Dialect) -> None:
-        self._connection = connection
-        self._dialect = dialect
 
     async def lease_due(self, now: int, until: int, limit: int) -> list[Due]:
         """Take what is due by moving it to the lease's end: a sweeper that dies leaves it due again then."""
