@@ -30,11 +30,14 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A device's position passing a message: what happened, on which device (None for a read by REST) and when."""
+    """A device's position passing a message: what happened, on which device (None for a read by REST) and when.
+
+    `at` is None when it is known that it happened, but the record of when has been retired.
+    """
 
     step: Step
     device: DeviceId | None
-    at: int
+    at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +54,13 @@ class RecipientStatus:
 
 def status_of(user: UserId, passages: list[Passage]) -> RecipientStatus:
     """Fold the passages of one message for `user` into its status; the earliest of each step gives the time."""
-    first = {step: min((p.at for p in passages if p.step == step), default=None) for step in Step}
-    if first[Step.READ] is not None:
+    taken = {passage.step for passage in passages}
+    first = {step: min((p.at for p in passages if p.step == step and p.at is not None), default=None) for step in Step}
+    if Step.READ in taken:
         status = Status.READ
-    elif first[Step.ACKED] is not None:
+    elif Step.ACKED in taken:
         status = Status.DELIVERED
-    elif first[Step.SENT] is not None:
+    elif Step.SENT in taken:
         status = Status.SENT
     else:
         status = Status.PENDING

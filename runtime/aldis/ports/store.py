@@ -307,6 +307,10 @@ class Transaction(Protocol):
         """Forget up to `limit` idempotency keys that have expired; answer how many."""
         ...
 
+    async def delete_moves(self, before: int, limit: int) -> int:
+        """Forget up to `limit` records of moves older than `before` (Unix ms), oldest first; answer how many."""
+        ...
+
     async def put_api_key(self, key: ApiKey) -> None:
         """Store a key, or its revocation."""
         ...
@@ -358,7 +362,7 @@ class Store(Protocol):
         ...
 
     async def passages(self, message: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
-        """Per recipient its position of the message and what passed it; users it never went to are left out."""
+        """Per recipient its position of the message (0 once retired) and what passed it; strangers are left out."""
         ...
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:

@@ -59,6 +59,7 @@ async def read_timeline(message_id: MessageId, caller: Caller, *, store: Store) 
         Milestone(type=_MILESTONES[passage.step], at=passage.at, user=user, device=passage.device)
         for user, (_, passages) in sorted(passed.items())
         for passage in passages
+        if passage.at is not None  # else it is known that it happened, but no longer when
     ]
     begun = [Milestone(type=step, at=message.created_at) for step in ("accepted", "stored")]
     return begun + sorted(steps, key=_order)

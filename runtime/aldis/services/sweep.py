@@ -19,6 +19,7 @@ from aldis.services.ring import Ringer
 LEASE_MS = 30_000  # after which what a dead worker took is anybody's
 LIMIT = 500  # rows a transaction
 RELAYED = 50  # outbox rows a transaction: each holds the events of a whole commit group
+MOVES_OUTLIVE_MS = 24 * 3600 * 1000
 DELIVER = "deliver"  # the queue of lanes that are to be rung
 
 
@@ -61,12 +62,17 @@ async def relay_outbox(*, store: Store, broker: Broker, clock: Clock) -> int:
 
 
 async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
-    """Drop lane entries and idempotency keys that have aged; answer how many of both."""
+    """Drop lane entries, records of moves and idempotency keys that have aged; answer how many of all.
+
+    A message's moves outlive its entries, so that its status is never told from half of what is known.
+    """
     now = clock.now_ms()
     async with store.begin() as transaction:
-        dropped = await transaction.trim(MessageId(first_id_at(now - retention_ms)), LIMIT)
+        entries = await transaction.trim(MessageId(first_id_at(now - retention_ms)), LIMIT)
     async with store.begin() as transaction:
-        return dropped + await transaction.delete_keys(now, LIMIT)
+        moves = await transaction.delete_moves(now - retention_ms - MOVES_OUTLIVE_MS, LIMIT)
+    async with store.begin() as transaction:
+        return entries + moves + await transaction.delete_keys(now, LIMIT)
 
 
 def encode_due(due: Sequence[Due]) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from aldis.adapters.memory.broker import MemoryBroker
 from aldis.domain.errors import Unavailable
 from aldis.domain.retry import RetryPolicy
+from aldis.domain.status import Status, status_of
 from aldis.ports.backplane import Knock
 from aldis.services import sweep
 from aldis.services.ring import Ringer
@@ -129,3 +130,25 @@ async def test_what_has_aged_is_retired(core: Core) -> None:
     assert (await core.connect(BOB, "b1")).start.s == 1
     assert await core.texts(BOB, "s", 1) == ["young"]
     assert await core.texts(ALICE, "s", 1) == ["young"]
+
+
+async def test_what_was_delivered_stays_delivered_after_its_records_have_gone(core: Core) -> None:
+    """Entries and moves age; that a message was received and read is still told, only no longer when."""
+    await core.connect(BOB, "b1")
+    (first, second) = await core.store_all(
+        chat("read", created_ms=core.clock.now), chat("never received", created_ms=core.clock.now + 1)
+    )
+    await core.ack(BOB, "b1", {"s": 1})
+    await core.read(BOB, first.conversation_id, 1)
+    core.clock.now += 3 * DAY_MS
+
+    gone = await sweep.retire(store=core.store, clock=core.clock, retention_ms=DAY_MS)
+
+    statuses = []
+    for stored in (first, second):
+        found = await core.store.message(stored.message_id)
+        assert found is not None
+        (_, passages) = (await core.store.passages(found[0], [BOB]))[BOB]
+        statuses.append(status_of(BOB, passages))
+    assert gone == 4 + 2  # two entries for each of two users, an acknowledgement and a read
+    assert [(s.status, s.delivered_at) for s in statuses] == [(Status.READ, None), (Status.PENDING, None)]

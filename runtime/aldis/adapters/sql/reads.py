@@ -59,7 +59,27 @@ async def read_passages(
         events.c.message_id == message.id, events.c.user_id.in_(users)
     )
     places = {UserId(user): (lane, seq) for user, lane, seq in await connection.execute(statement)}
-    return {user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()}
+    passed = {
+        user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()
+    }
+    retired = [user for user in users if user not in places]
+    return passed | (await _progress_past(connection, message, retired) if retired else {})
+
+
+async def _progress_past(
+    connection: Executing, message: Message, users: Sequence[UserId]
+) -> dict[UserId, tuple[int, list[Passage]]]:
+    """Where retention has taken the entries, the members' progress still tells that, though not when."""
+    members = schema.members
+    delivered = members.c.delivered_express if message.lane == "e" else members.c.delivered_standard
+    statement = select(members.c.user_id, delivered, members.c.read_seq).where(
+        members.c.conversation_id == message.conversation_id, members.c.user_id.in_(users)
+    )
+    found: dict[UserId, tuple[int, list[Passage]]] = {}
+    for user, delivered_seq, read_seq in await connection.execute(statement):
+        steps = [(Step.ACKED, delivered_seq), (Step.READ, read_seq)]
+        found[UserId(user)] = (0, [Passage(step, None, None) for step, seq in steps if seq >= message.seq])
+    return found
 
 
 async def _passages(connection: Executing, message: Message, user: UserId, lane: str, position: int) -> list[Passage]:
@@ -74,7 +94,7 @@ async def _passages(connection: Executing, message: Message, user: UserId, lane:
         )
         rows = await connection.execute(statement)
         found += [Passage(Step(step), DeviceId(device) if device else None, at) for step, device, at in rows]
-    return sorted(found, key=lambda passage: passage.at)
+    return sorted(found, key=lambda passage: passage.at or 0)
 
 
 async def read_message(connection: Executing, message_id: MessageId) -> Message | None:

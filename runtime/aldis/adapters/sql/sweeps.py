@@ -133,6 +133,15 @@ class Sweeps(Part):
             await self._connection.execute(statement, rows)
         return len(rows)
 
+    async def delete_moves(self, before: int, limit: int) -> int:
+        """Forget the oldest records, some at a time; they are numbered in the order of their times."""
+        moves = schema.cursor_moves
+        oldest = select(moves.c.id, moves.c.at).order_by(moves.c.id).limit(limit)
+        ids = [identifier for identifier, at in await self._connection.execute(oldest) if at < before]
+        if ids:
+            await self._connection.execute(delete(moves).where(moves.c.id.in_(ids)))
+        return len(ids)
+
     async def put_api_key(self, key: ApiKey) -> None:
         """Upsert a key."""
         table = schema.api_keys

@@ -1,0 +1,20 @@
+"""What tests of delivery have counted is told at the end of a run, also when all went well."""
+
+import pytest
+
+COUNTED = ("integration/promise", "integration/gateway", "integration/core/test_model")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the lines that such tests have printed."""
+    told = [
+        (report.nodeid.rpartition("::")[2], line)
+        for report in terminalreporter.getreports("passed")
+        if any(place in report.nodeid for place in COUNTED)
+        for line in report.capstdout.splitlines()
+        if line.strip()
+    ]
+    if told:
+        terminalreporter.section("what was counted")
+    for name, line in told:
+        terminalreporter.write_line(f"{name}: {line}")
