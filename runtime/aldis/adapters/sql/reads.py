@@ -30,8 +30,8 @@ async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[
         " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
     )
     pages: list[list[Entry]] = [[] for _ in wants]
-    for row in (await connection.execute(statement, as_rows(rows))).all():
-        pages[row.want].append(Entry(row.pos, to_message(row)))
+    for want, position, *columns in (await connection.execute(statement, as_rows(rows))).all():
+        pages[want].append(Entry(position, to_message(columns)))
     return pages
 
 

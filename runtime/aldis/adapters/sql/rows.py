@@ -10,7 +10,7 @@ from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.channels import Channel, ChannelType
 from aldis.domain.cursors import Positions
 from aldis.domain.devices import Device
-from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
+from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.messages import Gone, Kind, Message, Sender
 from aldis.domain.streams import SOURCES, Priority
 from aldis.ports.store import Conversation
@@ -19,23 +19,41 @@ _KINDS = {kind.value: kind for kind in Kind}
 _PRIORITIES = {priority.value: priority for priority in Priority}
 
 
-def to_message(row: Row[Any]) -> Message:
-    """A message from a row with the columns of `messages` by name."""
+def to_message(row: Iterable[Any]) -> Message:
+    """A message from the columns of `messages`, in the table's order: by place, since names took a sixth of all that a
+    reconnect costs."""
+    (
+        identifier,
+        conversation_id,
+        seq,
+        kind,
+        channel,
+        sender_user,
+        sender_backend,
+        client_id,
+        content,
+        gone,
+        priority,
+        reply_to,
+        thread_id,
+        expires_at,
+        edited_at,
+    ) = row
     return Message(
-        id=MessageId(row.id),
-        conversation_id=ConversationId(row.conversation_id),
-        seq=row.seq,
-        kind=_KINDS[row.kind],
-        channel=row.channel,
-        sender=Sender(user=row.sender_user, backend=row.sender_backend),
-        content=row.content.encode() if row.content is not None else None,
-        priority=_PRIORITIES[row.priority],
-        client_id=row.client_id,
-        gone=Gone(row.gone) if row.gone is not None else None,
-        reply_to=row.reply_to,
-        thread_id=row.thread_id,
-        expires_at=row.expires_at,
-        edited_at=row.edited_at,
+        id=identifier,
+        conversation_id=conversation_id,
+        seq=seq,
+        kind=_KINDS[kind],
+        channel=channel,
+        sender=Sender(user=sender_user, backend=sender_backend),
+        content=content.encode() if content is not None else None,
+        priority=_PRIORITIES[priority],
+        client_id=client_id,
+        gone=Gone(gone) if gone is not None else None,
+        reply_to=reply_to,
+        thread_id=thread_id,
+        expires_at=expires_at,
+        edited_at=edited_at,
     )
 
 
