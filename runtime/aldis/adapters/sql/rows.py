@@ -20,8 +20,10 @@ _PRIORITIES = {priority.value: priority for priority in Priority}
 
 
 def to_message(row: Iterable[Any]) -> Message:
-    """A message from the columns of `messages`, in the table's order: by place, since names took a sixth of all that a
-    reconnect costs."""
+    """A message from the columns of `messages`, in the table's order.
+
+    By place: names took a sixth of all that a device's return with twenty messages waiting costs.
+    """
     (
         identifier,
         conversation_id,
