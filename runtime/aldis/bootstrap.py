@@ -227,7 +227,6 @@ def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gat
             connections_per_user=limits.connections_per_user,
             ping_interval=settings.ping_interval,
         ),
-        channel=core.channels.channel,
         clock=core.clock,
         metrics=core.metrics,
     )

@@ -116,12 +116,10 @@ class Connection:
         if self.closed or not self.protocol.is_open:
             return
         self.protocol.transport.write(frame)
-        if self.device is not None and source != "r" and source not in self.sent_from:
-            if all(event.own for event in events):
-                pass  # the writer's own message coming back is no delivery
-            else:
-                self.sent_from[source] = self.written[source]
-                self.context.hub.note_sent(self)
+        is_unnoted = self.device is not None and source != "r" and source not in self.sent_from
+        if is_unnoted and not all(event.own for event in events):  # one's own message coming back is no delivery
+            self.sent_from[source] = self.written[source]
+            self.context.hub.note_sent(self)
         self.written[source] = events[-1].pos
         self.context.hub.count_delivered(source, len(events))
 

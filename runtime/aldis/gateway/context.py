@@ -7,7 +7,6 @@ from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.presence import Presence
 from aldis.services.authenticate import Authenticator
-from aldis.services.compose import ChannelLookup
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
@@ -43,6 +42,5 @@ class GatewayContext:
     presence: Presence
     limiter: Limiter
     limits: GatewayLimits
-    channel: ChannelLookup
     clock: Clock
     metrics: Metrics

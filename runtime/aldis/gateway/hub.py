@@ -88,7 +88,7 @@ class Hub:
         elif len(own) >= self._per_user:
             raise Rejected("connection_limit", f"a user has at most {self._per_user} connections")
         self._by_user.setdefault(connection.user, []).append(connection)
-        self._wheel[hash(connection) // 16 % len(self._wheel)].add(connection)
+        self._slot_of(connection).add(connection)
         self.expire_later(connection)
         self._metrics.connections.inc()
 
@@ -99,13 +99,17 @@ class Hub:
             return
         self._note(connection)
         own.remove(connection)
-        self._wheel[hash(connection) // 16 % len(self._wheel)].discard(connection)
+        self._slot_of(connection).discard(connection)
         self._expiring.get(connection.expires_at, set()).discard(connection)
         self._metrics.connections.dec()
         self.ended += 1
         if not own and connection.user is not None:
             del self._by_user[connection.user]
             self._left.append(connection.user)
+
+    def _slot_of(self, connection: Connection) -> set[Connection]:
+        """The tick at which it is asked for a sign of life."""
+        return self._wheel[hash(connection) // 16 % len(self._wheel)]
 
     def expire_later(self, connection: Connection) -> None:
         """Close it when its token ends."""

@@ -6,23 +6,21 @@ stored is found by bisection and fails alone. After the commit the gateways are 
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from zlib import crc32
 
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.messages import SendMessage, Stored
-from aldis.domain.streams import Batch
 from aldis.ports.clock import Clock
-from aldis.ports.store import Contention, Store, Unstorable
+from aldis.ports.store import Store, Unstorable
 from aldis.services.grouping import Done, Grouper
+from aldis.services.retry_contention import retry_contention
 from aldis.services.ring import Ringer
 from aldis.services.store_group import store_group
 from aldis.telemetry.metrics import Metrics
 
 GROUP = 200  # sends in one transaction: beyond this a group costs latency and gains no rate
 WAITING = 20_000  # sends queued a shard: a few seconds of work; beyond this the sender is told to come back
-TRIES = 5  # against contention
 
 
 class GroupCommitter:
@@ -70,7 +68,7 @@ class GroupCommitter:
 
     async def _commit(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
         try:
-            return await self._retry(group)
+            return await self._store_and_ring(group)
         except Unstorable:
             if len(group) == 1:
                 return [Rejected("unstorable", "the database refuses this message; change its content")]
@@ -84,23 +82,14 @@ class GroupCommitter:
         except Unavailable as error:
             return [error] * len(group)  # of this half only: the other may be stored
 
-    async def _retry(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
-        for attempt in range(1, TRIES + 1):
-            try:
-                answers, batches = await store_group(group, store=self._store, now_ms=self._clock.now_ms())
-            except Contention:
-                if attempt == TRIES:
-                    raise
-                await self._clock.sleep(random.uniform(0.5, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - spreads retries
-            else:
-                self.stored.set()
-                self._count(group, answers)
-                await self._ring(batches)
-                return answers
-        raise AssertionError("unreachable")
-
-    async def _ring(self, batches: Sequence[Batch]) -> None:
+    async def _store_and_ring(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
+        answers, batches = await retry_contention(
+            lambda: store_group(group, store=self._store, now_ms=self._clock.now_ms()), clock=self._clock
+        )
+        self.stored.set()
+        self._count(group, answers)
         await self._ringer.ring(batches)
+        return answers
 
     def _count(self, group: Sequence[SendMessage], answers: Sequence[Stored | AldisError]) -> None:
         for command, answer in zip(group, answers, strict=True):

@@ -10,15 +10,15 @@ from aldis.domain.errors import AldisError
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
-from aldis.ports.store import Contention, Store
+from aldis.ports.store import Store
 from aldis.services.grouping import Done, Grouper
+from aldis.services.retry_contention import retry_contention
 from aldis.services.ring import Ringer
 from aldis.services.store_moves import Ack, MoveCommand, Read, Sent, store_moves
 from aldis.telemetry.metrics import Metrics
 
 GROUP = 500  # moves in one transaction: cheap rows, but sends wait for the same writer meanwhile
 WAITING = 100_000  # moves queued: an ack that finds no room is repeated by the next one
-TRIES = 5
 LINGER = 0.015  # seconds that moves gather: nobody waits for an ack, and each group holds up the sends behind it
 
 Unread = tuple[int, int]
@@ -64,14 +64,8 @@ class MoveCommitter:
         await self._grouper.settle()
 
     async def _commit(self, group: Sequence[MoveCommand]) -> Sequence[Unread | AldisError | None]:
-        for attempt in range(1, TRIES + 1):
-            try:
-                answers, batches = await store_moves(group, store=self._store, now_ms=self._clock.now_ms())
-            except Contention:
-                if attempt == TRIES:
-                    raise
-                await self._clock.sleep(0.01 * 2**attempt)
-            else:
-                await self._ringer.ring(batches)
-                return answers
-        raise AssertionError("unreachable")
+        answers, batches = await retry_contention(
+            lambda: store_moves(group, store=self._store, now_ms=self._clock.now_ms()), clock=self._clock
+        )
+        await self._ringer.ring(batches)
+        return answers

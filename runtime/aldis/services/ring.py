@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from aldis.domain.errors import Unavailable
-from aldis.ports.backplane import Backplane, Knock, Ring
+from aldis.ports.backplane import Backplane, Ring
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -22,13 +22,13 @@ class Ringer:
         self._presence = presence
         self._backplane = backplane
 
-    async def ring(self, rings: Sequence[Ring]) -> int:
-        """Send each ring to the nodes of its user; answer how many users were found connected.
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Send each ring to the nodes of its user.
 
         A lost doorbell is healed by positions, so no failure of it reaches the caller.
         """
         if not rings:
-            return 0
+            return
         try:
             nodes = await self._presence.nodes_of([ring.user for ring in rings])
             by_node: dict[str, list[Ring]] = {}
@@ -38,9 +38,3 @@ class Ringer:
             await self._backplane.ring(by_node)
         except Unavailable as error:
             log.warning("doorbell_lost", reason=error.message, rings=len(rings))
-            return 0
-        return len(nodes)
-
-    async def knock(self, users: Sequence[Knock]) -> int:
-        """Ask the users' gateways to look into the store."""
-        return await self.ring(users)

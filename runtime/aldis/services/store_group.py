@@ -56,9 +56,9 @@ async def store_group(
     _collapse(group)
 
     async def recipe(transaction: Transaction) -> list[Batch]:
-        conversations = await _resolve(group, transaction)
+        conversations, replied = await _resolve(group, transaction)
         await _claim(group, transaction, now_ms)
-        messages = await _store_messages(group, transaction, conversations)
+        messages = await _store_messages(group, transaction, conversations, replied)
         return await _store_entries(messages, transaction, conversations, now_ms)
 
     batches = await store.run(recipe)
@@ -80,7 +80,9 @@ def _collapse(group: _Group) -> None:
             group.repeats[index] = holders[-1]
 
 
-async def _resolve(group: _Group, transaction: Transaction) -> dict[ConversationId, Conversation]:
+async def _resolve(
+    group: _Group, transaction: Transaction
+) -> tuple[dict[ConversationId, Conversation], dict[MessageId, Message]]:
     """Find the conversations written to and the messages replied to; refuse what does not fit."""
     wanted = sorted({command.conversation_id for _, command in group.open() if command.members is None})
     known = await transaction.conversations(wanted)
@@ -93,7 +95,7 @@ async def _resolve(group: _Group, transaction: Transaction) -> dict[Conversation
             group.answers[index] = refusal
         elif conversation is not None:
             known[conversation.id] = conversation
-    return known
+    return known, replied
 
 
 def _new_conversation(command: SendMessage) -> Conversation | None:
@@ -162,7 +164,10 @@ def _mismatch_error() -> Rejected:
 
 
 async def _store_messages(
-    group: _Group, transaction: Transaction, conversations: dict[ConversationId, Conversation]
+    group: _Group,
+    transaction: Transaction,
+    conversations: dict[ConversationId, Conversation],
+    replied: dict[MessageId, Message],
 ) -> list[Message]:
     """Give each fresh message its seq, in order, and store it."""
     fresh = group.open()
@@ -172,12 +177,11 @@ async def _store_messages(
     newest = {command.conversation_id: command.message_id for _, command in fresh}
     growths = [Growth(conversations[key], count, newest[key]) for key, count in counts.items()]
     heads = await transaction.extend_conversations(growths)
-    parents = await _parents(transaction, fresh)
     following = {key: head - counts[key] for key, head in heads.items()}
     messages = []
     for index, command in fresh:
         following[command.conversation_id] = seq = following[command.conversation_id] + 1
-        messages.append(_message(command, seq, conversations[command.conversation_id], parents))
+        messages.append(_message(command, seq, conversations[command.conversation_id], replied))
         group.answers[index] = Stored(command.message_id, command.conversation_id, seq)
     own = Counter((m.conversation_id, m.sender.user) for m in messages if m.sender.user is not None)
     await transaction.count_own(own)
@@ -185,13 +189,8 @@ async def _store_messages(
     return messages
 
 
-async def _parents(transaction: Transaction, fresh: Sequence[tuple[int, SendMessage]]) -> dict[MessageId, Message]:
-    wanted = sorted({command.reply_to for _, command in fresh if command.reply_to is not None})
-    return await transaction.messages(wanted) if wanted else {}
-
-
-def _message(command: SendMessage, seq: int, conversation: Conversation, parents: dict[MessageId, Message]) -> Message:
-    parent = parents[command.reply_to] if command.reply_to is not None else None
+def _message(command: SendMessage, seq: int, conversation: Conversation, replied: dict[MessageId, Message]) -> Message:
+    parent = replied[command.reply_to] if command.reply_to is not None else None
     return Message(
         id=command.message_id,
         conversation_id=conversation.id,

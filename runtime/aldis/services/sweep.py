@@ -36,7 +36,7 @@ async def hand_out_due(*, store: Store, broker: Broker, clock: Clock) -> int:
 async def ring_due(item: bytes, *, store: Store, ringer: Ringer, clock: Clock, policy: RetryPolicy) -> None:
     """Ring for the lanes of an item, and store when each is to be rung again."""
     due = decode_due(item)
-    await ringer.knock([Knock(user) for user in sorted({lane.user for lane in due})])
+    await ringer.ring([Knock(user) for user in sorted({lane.user for lane in due})])
     now = clock.now_ms()
     rung: list[tuple[UserId, Lane, int, int | None]] = []
     for lane in due:

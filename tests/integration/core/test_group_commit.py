@@ -8,7 +8,7 @@ from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId
 from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import Batch, Priority
-from aldis.services.group_commit import TRIES
+from aldis.services.retry_contention import TRIES
 from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
 from integration.core.faulty_store import REFUSED, FaultyStore
 from integration.core.running_core import Core, event_json, open_core

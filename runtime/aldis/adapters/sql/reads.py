@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select, text, tuple_
+from sqlalchemy import Row, and_, or_, select, text, tuple_
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -167,8 +167,3 @@ async def _with_last(connection: Executing, rows: Sequence[Row[Any]]) -> list[Co
         )
         for row in rows
     ]
-
-
-async def count_rows(connection: Executing, table: str) -> int:
-    """How many rows a table has: for tests and the curious, never on a hot path."""
-    return int((await connection.execute(select(func.count()).select_from(schema.metadata.tables[table]))).scalar_one())
