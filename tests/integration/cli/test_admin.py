@@ -70,7 +70,7 @@ async def test_keys_are_listed_without_their_secrets(terminal: Terminal) -> None
     (listed,) = [key for key in json.loads(ever.out) if key["id"] == made["id"]]
     assert listed["scopes"] == ["admin", "send", "send_as"]
     assert listed["revoked_at"] is not None
-    assert made["key"].rpartition("_")[2] not in ever.out
+    assert made["key"].split("_", 2)[2] not in ever.out
 
 
 async def test_revoking_what_is_no_key_fails(terminal: Terminal) -> None:
