@@ -12,6 +12,8 @@ from aldis.domain.ids import UserId
 
 Source = Literal["e", "s", "be", "bs", "r"]
 Lane = Literal["e", "s"]
+BroadcastSource = Literal["be", "bs"]
+EventType = Literal["message", "message.edited", "message.deleted"]
 
 EXPRESS: Final = "e"
 STANDARD: Final = "s"
@@ -19,6 +21,10 @@ STATE: Final = "r"
 SOURCES: tuple[Source, ...] = ("e", "s", "be", "bs", "r")
 LANES: tuple[Lane, ...] = ("e", "s")
 LANE_NAMES: dict[str, str] = {"e": "express", "s": "standard"}
+BROADCASTS: tuple[Literal["be", "bs"], ...] = ("be", "bs")
+MESSAGE: Final = "message"
+EDITED: Final = "message.edited"
+DELETED: Final = "message.deleted"
 MAX_POSITION = 2**53 - 1  # what every JSON reader can hold exactly
 
 

@@ -23,7 +23,12 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
-from aldis.domain.streams import Lane, LaneHead, Source
+from aldis.domain.streams import MESSAGE, EventType, Lane, LaneHead, Source
+from aldis.ports.administration import AdministrationReads, AdministrationRows
+from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
+from aldis.ports.deliveries import DeliveryReads, DeliveryRows
+from aldis.ports.relations import RelationReads, RelationRows
+from aldis.ports.revisions import RevisionReads, RevisionRows
 
 T = TypeVar("T")
 
@@ -58,12 +63,13 @@ class KeyHolder(NamedTuple):
 
 
 class Conversation(NamedTuple):
-    """A conversation and its members."""
+    """A conversation and its members; those of a broadcast channel are left out, for they may be a million."""
 
     id: ConversationId
     kind: Kind
     channel: str
     members: tuple[UserId, ...]
+    broadcast: bool = False
 
 
 class Growth(NamedTuple):
@@ -84,6 +90,7 @@ class LaneEntry(NamedTuple):
     conversation_id: ConversationId
     conversation_seq: int
     own: bool
+    type: EventType = MESSAGE
 
 
 class State(NamedTuple):
@@ -143,10 +150,11 @@ class Want(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry of `e` or `s` with the message as it is now."""
+    """An entry of a message source with the message as it is now."""
 
     pos: int
     message: Message
+    type: EventType = MESSAGE
 
 
 class StateEntry(NamedTuple):
@@ -181,7 +189,7 @@ class ConversationRow(NamedTuple):
     last: Message | None
 
 
-class Transaction(Protocol):
+class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, Protocol):
     """What can be done inside one `begin()`. Argument lists are sorted by the callee where locks depend on it."""
 
     async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
@@ -320,7 +328,7 @@ class Transaction(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, Protocol):
     """Transactions, and reads that see all that was committed before the call (on the primary)."""
 
     epoch: str

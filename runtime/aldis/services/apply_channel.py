@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from aldis.domain.channels import CHAT, Channel, ChannelType
+from aldis.domain.channels import CHAT, Audience, Channel, ChannelType, ChatPolicy, History, WhoMayChat
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import check_name
+from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import Priority
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
@@ -21,25 +22,33 @@ from aldis.ports.store import Store
 API_GROUP = "aldis.dev/"
 MAX_DISPLAY_NAME = 200  # characters
 MAX_NUMBER = 2**31 - 1
+MAX_ATTEMPTS = 50
+MAX_AGENTS = 1_000
 
 Duration = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,9}(ms|s|m|h))+$", max_length=40)]
+AgentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@-]{0,128}\*?$", min_length=1, max_length=129)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 T = TypeVar("T")
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000  # ten years: beyond it a message simply does not expire
+MAX_BACKOFF_MS = 24 * 3_600_000
 NOT_USED_YET = (
     "clusterRef",
-    "audience",
-    "history",
     "retention",
     "media",
     "push",
     "webhook",
     "credentials",
     "deletionPolicy",
-    "delivery.maxAttempts",
-    "delivery.backoff",
 )
+
+
+class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`spec.delivery.backoff`."""
+
+    initial: Duration | None = None
+    factor: Annotated[float, msgspec.Meta(ge=1, le=10)] | None = None
+    max: Duration | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -47,8 +56,8 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
     priority: Priority = Priority.NORMAL
     time_to_live: Duration | None = None
-    max_attempts: Count | None = None
-    backoff: dict[str, Any] | None = None
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=MAX_ATTEMPTS)] | None = None
+    backoff: Backoff = Backoff()
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -56,6 +65,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 
     messages_per_second: Count | None = None
     max_content_bytes: Count | None = None
+
+
+class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`spec.chat`."""
+
+    who: WhoMayChat = WhoMayChat.ANYONE
+    agents: Annotated[tuple[AgentName, ...], msgspec.Meta(max_length=MAX_AGENTS)] = ()
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -66,8 +82,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     delivery: Delivery = Delivery()
     limits: Limits = Limits()
     cluster_ref: Any = None
-    audience: Any = None
-    history: Any = None
+    audience: Audience | None = None
+    history: History | None = None
+    chat: Chat | None = None
     retention: Any = None
     media: Any = None
     push: Any = None
@@ -131,6 +148,7 @@ def _parse_spec(document: object, name: str, at: str) -> ChannelDocument:
     check_name(name, "name")
     if name == CHAT and spec.type != ChannelType.CHAT:
         raise Rejected("conflict", f"{CHAT} is the channel that users chat in: its type is Chat", field=f"{at}type")
+    _check_fits(spec, at)
     channel = Channel(
         name=name,
         type=spec.type,
@@ -139,9 +157,50 @@ def _parse_spec(document: object, name: str, at: str) -> ChannelDocument:
         time_to_live_ms=_time_to_live_ms(spec.delivery.time_to_live, f"{at}delivery.timeToLive"),
         max_content_bytes=spec.limits.max_content_bytes,
         messages_per_second=spec.limits.messages_per_second,
+        retry=_retry(spec.delivery, f"{at}delivery"),
+        audience=spec.audience or Audience.SUBSCRIBERS,
+        history=spec.history or History.VISIBLE,
+        chat=ChatPolicy(who=spec.chat.who, agents=spec.chat.agents) if spec.chat is not None else ChatPolicy(),
     )
     assert isinstance(document, Mapping)
     return ChannelDocument(channel=channel, ignored=tuple(path for path in NOT_USED_YET if _has(document, path)))
+
+
+def _check_fits(spec: Spec, at: str) -> None:
+    """Refuse what says nothing for a channel of this type."""
+    only = {
+        "audience": (spec.audience, ChannelType.BROADCAST),
+        "history": (spec.history, ChannelType.BROADCAST),
+        "chat": (spec.chat, ChannelType.CHAT),
+    }
+    for field, (value, type_) in only.items():
+        if value is not None and spec.type is not type_:
+            raise Rejected("bad_request", f"{at}{field} is for channels of type {type_} only", field=f"{at}{field}")
+    if spec.chat is not None and spec.chat.agents and spec.chat.who is not WhoMayChat.AGENTS:
+        raise Rejected("bad_request", f"{at}chat.agents needs who: Agents", field=f"{at}chat.agents")
+
+
+def _retry(delivery: Delivery, at: str) -> RetryPolicy:
+    default, backoff = RetryPolicy(), delivery.backoff
+    initial = _backoff_ms(backoff.initial, f"{at}.backoff.initial") or default.initial_ms
+    longest = _backoff_ms(backoff.max, f"{at}.backoff.max") or max(default.max_ms, initial)
+    if longest < initial:
+        raise Rejected("bad_request", f"{at}.backoff.max must not be below its initial", field=f"{at}.backoff.max")
+    return RetryPolicy(
+        initial_ms=initial,
+        factor=backoff.factor if backoff.factor is not None else default.factor,
+        max_ms=longest,
+        max_attempts=delivery.max_attempts or default.max_attempts,
+    )
+
+
+def _backoff_ms(text: str | None, field: str) -> int | None:
+    if text is None:
+        return None
+    duration = duration_ms(text)
+    if not _UNITS_MS["s"] <= duration <= MAX_BACKOFF_MS:
+        raise Rejected("bad_request", f"{field} must be between 1s and 24h", field=field)
+    return duration
 
 
 def _time_to_live_ms(text: str | None, field: str) -> int | None:

@@ -47,4 +47,4 @@ class StreamReader:
 
 def _event(entry: Entry, want: Want, now: int) -> Event:
     message = entry.message
-    return Event(entry.pos, message_event(message_json(message, now)), own=message.sender.user == want.user)
+    return Event(entry.pos, message_event(message_json(message, now), entry.type), own=message.sender.user == want.user)

@@ -8,6 +8,7 @@ import msgspec
 from aldis.domain.ids import rfc3339
 from aldis.domain.messages import Gone, Message, Sender
 from aldis.domain.receipts import Receipt
+from aldis.domain.streams import MESSAGE, EventType
 
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
@@ -63,9 +64,11 @@ def sender_view(sender: Sender) -> dict[str, str]:
     return {"user": sender.user} if sender.user is not None else {"backend": sender.backend or ""}
 
 
-def message_event(rendered: bytes) -> bytes:
-    """The body of a `message` event around the JSON of a message."""
-    return b'"type":"message","message":%b}' % rendered
+def message_event(rendered: bytes, type_: EventType = MESSAGE) -> bytes:
+    """The body of an event around the JSON of a message; edits and deletions carry the message as it is now."""
+    if type_ == MESSAGE:
+        return b'"type":"message","message":%b}' % rendered
+    return b'"type":"%b","message":%b}' % (type_.encode(), rendered)
 
 
 def state_event(type_: str, value: bytes) -> bytes:

@@ -60,7 +60,7 @@ def test_a_whole_resource_is_a_channel() -> None:
         messages_per_second=100,
         max_content_bytes=32768,
     )
-    assert document.ignored == ("clusterRef", "push", "delivery.maxAttempts", "delivery.backoff")
+    assert document.ignored == ("clusterRef", "push")
 
 
 def test_a_spec_alone_needs_a_name_beside_it() -> None:
@@ -81,6 +81,16 @@ def test_a_spec_alone_needs_a_name_beside_it() -> None:
         ({"type": "Chat", "delivery": {"timeToLive": "1 day"}}, "bad_request", "delivery.timeToLive"),
         ({"type": "Chat", "delivery": {"timeToLive": "0s"}}, "bad_request", "delivery.timeToLive"),
         ({"type": "Chat", "delivery": {"timeToLive": "999999999h"}}, "bad_request", "delivery.timeToLive"),
+        ({"type": "Chat", "delivery": {"maxAttempts": 51}}, "bad_request", "delivery.maxAttempts"),
+        ({"type": "Chat", "delivery": {"backoff": {"initial": "10ms"}}}, "bad_request", "delivery.backoff.initial"),
+        ({"type": "Chat", "delivery": {"backoff": {"max": "2s"}}}, "bad_request", "delivery.backoff.max"),
+        ({"type": "Chat", "delivery": {"backoff": {"factor": 0.5}}}, "bad_request", "delivery.backoff.factor"),
+        ({"type": "Chat", "audience": "Everyone"}, "bad_request", "audience"),
+        ({"type": "Notification", "history": "Hidden"}, "bad_request", "history"),
+        ({"type": "Broadcast", "chat": {"who": "Nobody"}}, "bad_request", "chat"),
+        ({"type": "Broadcast", "audience": "Some"}, "bad_request", "audience"),
+        ({"type": "Chat", "chat": {"agents": ["support"]}}, "bad_request", "chat.agents"),
+        ({"type": "Chat", "chat": {"who": "Agents", "agents": ["a b"]}}, "bad_request", "chat.agents[...]"),
         ({"type": "chat"}, "bad_request", "type"),
         ({}, "bad_request", "type"),
         ([], "bad_request", None),

@@ -14,9 +14,10 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage, Step
+from aldis.domain.streams import MESSAGE
 from aldis.ports.store import Conversation, ConversationRow, Entry, StateEntry, Want
 
-_MESSAGE_COLUMNS = ", ".join(f"m.{column.name}" for column in schema.messages.c)
+MESSAGE_COLUMNS = ", ".join(f"m.{column.name}" for column in schema.messages.c)
 PASSAGES = 200  # moves looked at for one message and recipient: 20 devices, two steps, and repeats after reconnects
 
 
@@ -24,14 +25,14 @@ async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[
     """Pages of lanes; as positions have no gaps, a page is a range of the key."""
     rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
     statement = text(
-        f"SELECT w.want, e.seq AS pos, {_MESSAGE_COLUMNS} FROM "
+        f"SELECT w.want, e.seq AS pos, e.type, {MESSAGE_COLUMNS} FROM "
         f"{dialect.rows('want:int', 'user_id', 'lane', 'low:int', 'high:int')} w"
         " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
         " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
     )
     pages: list[list[Entry]] = [[] for _ in wants]
-    for want, position, *columns in (await connection.execute(statement, as_rows(rows))).all():
-        pages[want].append(Entry(position, to_message(columns)))
+    for want, position, type_, *columns in (await connection.execute(statement, as_rows(rows))).all():
+        pages[want].append(Entry(position, to_message(columns), type_ or MESSAGE))
     return pages
 
 
@@ -56,7 +57,7 @@ async def read_passages(
     """What passed a message, by recipient."""
     events = schema.stream_events
     statement = select(events.c.user_id, events.c.lane, events.c.seq).where(
-        events.c.message_id == message.id, events.c.user_id.in_(users)
+        events.c.message_id == message.id, events.c.user_id.in_(users), events.c.type.is_(None)
     )
     places = {UserId(user): (lane, seq) for user, lane, seq in await connection.execute(statement)}
     passed = {

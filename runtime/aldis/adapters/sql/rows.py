@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
 
 from aldis.domain.callers import ApiKey, Scope
-from aldis.domain.channels import Channel, ChannelType
+from aldis.domain.channels import Audience, Channel, ChannelType, ChatPolicy, History, WhoMayChat
 from aldis.domain.cursors import Positions
 from aldis.domain.devices import Device
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.messages import Gone, Kind, Message, Sender
+from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import SOURCES, Priority
 from aldis.ports.store import Conversation
 
@@ -80,13 +82,15 @@ def from_message(message: Message) -> dict[str, Any]:
     }
 
 
-def to_conversations(rows: Iterable[Row[ConversationId, str, str, UserId]]) -> dict[ConversationId, Conversation]:
-    """Conversations from rows of (id, kind, channel, member)."""
+def to_conversations(
+    rows: Iterable[Row[ConversationId, str, str, bool, UserId | None]],
+) -> dict[ConversationId, Conversation]:
+    """Conversations from rows of (id, kind, channel, whether it is a broadcast channel's, member)."""
     found: dict[ConversationId, Conversation] = {}
-    for identifier, kind, channel, user in rows:
+    for identifier, kind, channel, broadcast, user in rows:
         earlier = found.get(identifier)
-        members = (*earlier.members, user) if earlier is not None else (user,)
-        found[identifier] = Conversation(identifier, _KINDS[kind], channel, members)
+        members = (*(earlier.members if earlier is not None else ()), *((user,) if user is not None else ()))
+        found[identifier] = Conversation(identifier, _KINDS[kind], channel, members, bool(broadcast))
     return found
 
 
@@ -150,7 +154,28 @@ def to_channel(row: Row[Any]) -> Channel:
         time_to_live_ms=row.time_to_live_ms,
         max_content_bytes=row.max_content_bytes,
         messages_per_second=row.messages_per_second,
+        **_to_policy(json.loads(row.policy)),
     )
+
+
+def _to_policy(policy: dict[str, Any]) -> dict[str, Any]:
+    """What `policy` holds, as fields of a channel; what an older version did not write has its default."""
+    chat = policy.get("chat", {})
+    return {
+        "retry": RetryPolicy(**policy.get("retry", {})),
+        "audience": Audience(policy.get("audience", Audience.SUBSCRIBERS)),
+        "history": History(policy.get("history", History.VISIBLE)),
+        "chat": ChatPolicy(who=WhoMayChat(chat.get("who", WhoMayChat.ANYONE)), agents=tuple(chat.get("agents", ()))),
+    }
+
+
+def _from_policy(channel: Channel) -> dict[str, Any]:
+    return {
+        "retry": asdict(channel.retry),
+        "audience": channel.audience.value,
+        "history": channel.history.value,
+        "chat": {"who": channel.chat.who.value, "agents": list(channel.chat.agents)},
+    }
 
 
 def from_channel(channel: Channel, now: int) -> dict[str, Any]:
@@ -163,5 +188,7 @@ def from_channel(channel: Channel, now: int) -> dict[str, Any]:
         "time_to_live_ms": channel.time_to_live_ms,
         "max_content_bytes": channel.max_content_bytes,
         "messages_per_second": channel.messages_per_second,
+        "policy": json.dumps(_from_policy(channel)),
         "updated_at": now,
+        "created_at": now,
     }

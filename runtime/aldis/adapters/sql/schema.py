@@ -42,6 +42,10 @@ def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("false"))
+
+
 installation = Table(
     "installation",
     metadata,
@@ -61,6 +65,9 @@ channels = Table(
     _number("max_content_bytes", null=True),
     _number("messages_per_second", null=True),
     _number("updated_at"),
+    Column("policy", Text, nullable=False, server_default=text("'{}'")),
+    _count("audience_version"),
+    _count("created_at"),
 )
 
 api_keys = Table(
@@ -83,6 +90,7 @@ conversations = Table(
     _text("channel"),
     _number("head_seq"),
     _text("last_message_id"),
+    _flag("broadcast"),
     sqlite_with_rowid=False,
 )
 
@@ -96,6 +104,9 @@ members = Table(
     _count("read_seq"),
     _count("delivered_express"),
     _count("delivered_standard"),
+    _count("from_seq"),
+    _flag("muted"),
+    _flag("archived"),
     Index("ix_members_user_id", "user_id", "conversation_id"),
     sqlite_with_rowid=False,
 )
@@ -120,6 +131,13 @@ messages = Table(
     _number("edited_at", null=True),
     UniqueConstraint("conversation_id", "seq"),
 )
+Index(
+    "ix_messages_thread_id",
+    messages.c.thread_id,
+    messages.c.seq,
+    sqlite_where=messages.c.thread_id.is_not(None),
+    postgresql_where=messages.c.thread_id.is_not(None),
+)
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -143,6 +161,9 @@ stream_heads = Table(
     _count("acked"),
     _number("due_at", null=True),
     _count("attempt"),
+    _count("run_low"),
+    _count("rings"),
+    _count("failed"),
     sqlite_with_rowid=False,
 )
 Index(
@@ -162,6 +183,7 @@ stream_events = Table(
     _text("conversation_id"),
     _number("conversation_seq"),
     Column("own", Boolean, nullable=False),
+    _text("type", null=True),
     Index("ix_stream_events_message_id", "message_id", "user_id"),
     sqlite_with_rowid=False,
 )
@@ -212,4 +234,181 @@ outbox = Table(
     Column("payload", LargeBinary, nullable=False),
     _number("created_at"),
     _number("leased_until", null=True),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _text("user_id", key=True),
+    _number("joined_at"),
+    sqlite_with_rowid=False,
+)
+
+broadcast_heads = Table(
+    "broadcast_heads",
+    metadata,
+    _text("source", key=True),
+    _number("seq"),
+    _count("floor"),
+    sqlite_with_rowid=False,
+)
+
+broadcast_events = Table(
+    "broadcast_events",
+    metadata,
+    _text("source", key=True),
+    _number("seq", key=True),
+    _text("channel"),
+    _text("message_id"),
+    _number("conversation_seq"),
+    _number("audience_version"),
+    _text("type", null=True),
+    Index("ix_broadcast_events_source", "source", "channel", "seq"),
+    Index("ix_broadcast_events_message_id", "message_id"),
+    sqlite_with_rowid=False,
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _text("user_id", key=True),
+    _text("channel", key=True),
+    _number("since", key=True),
+    _number("changed"),
+    _number("from_be"),
+    _number("from_bs"),
+    _number("until_be", null=True),
+    _number("until_bs", null=True),
+    _number("subscribed_at"),
+    Index("ix_subscriptions_channel", "channel", "changed"),
+    sqlite_with_rowid=False,
+)
+
+rings = Table(
+    "rings",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _text("user_id"),
+    _text("lane"),
+    _text("channel"),
+    _number("low"),
+    _number("high"),
+    _number("attempt"),
+    _number("due_at"),
+    _number("started_at"),
+    Index("ix_rings_due_at", "due_at"),
+    Index("ix_rings_user_id", "user_id", "lane", "high"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    _text("user_id"),
+    _text("lane"),
+    _text("channel"),
+    _number("low"),
+    _number("high"),
+    _number("attempt"),
+    _text("device_id", null=True),
+    _text("outcome"),
+    _number("at"),
+    Index("ix_attempts_user_id", "user_id", "lane", "high"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _text("id", key=True),
+    _text("message_id"),
+    _text("recipient"),
+    _text("channel"),
+    _text("reason"),
+    _text("lane"),
+    _number("seq"),
+    _number("attempts"),
+    _number("failed_at"),
+    Index("ix_dead_letters_recipient", "recipient", "lane", "seq"),
+    Index("ix_dead_letters_message_id", "message_id", "recipient", unique=True),
+    Index("ix_dead_letters_channel", "channel", "id"),
+    Index("ix_dead_letters_reason", "reason", "id"),
+    sqlite_with_rowid=False,
+)
+
+expiries = Table(
+    "expiries",
+    metadata,
+    _number("expires_at", key=True),
+    _text("message_id", key=True),
+    sqlite_with_rowid=False,
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    _text("id", key=True),
+    _text("filter"),
+    _text("state"),
+    _text("after"),
+    _text("until"),
+    _count("matched"),
+    _count("replayed"),
+    _count("skipped"),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("leased_until", null=True),
+    sqlite_with_rowid=False,
+)
+
+scheduled = Table(
+    "scheduled",
+    metadata,
+    _text("id", key=True),
+    _text("scope"),
+    _number("due_at"),
+    _text("draft"),
+    _text("state"),
+    _text("reason", null=True),
+    _number("created_at"),
+    _number("leased_until", null=True),
+    Index("ix_scheduled_due_at", "state", "due_at"),
+    Index("ix_scheduled_scope", "scope", "due_at", "id"),
+    sqlite_with_rowid=False,
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    _text("user_id", key=True),
+    _text("blocked", key=True),
+    _number("created_at"),
+    Index("ix_blocks_blocked", "blocked", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _text("id", key=True),
+    _text("actor"),
+    _text("action"),
+    _text("target"),
+    _text("details"),
+    _number("at"),
+    Index("ix_audit_actor", "actor", "id"),
+    Index("ix_audit_action", "action", "id"),
+    Index("ix_audit_target", "target", "id"),
+    sqlite_with_rowid=False,
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _text("user_id", key=True),
+    _text("state"),
+    _text("after"),
+    _count("purged"),
+    _number("requested_at"),
+    _number("updated_at"),
+    sqlite_with_rowid=False,
 )

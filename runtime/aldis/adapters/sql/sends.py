@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import BigInteger, TextClause, select, text
+from sqlalchemy import BigInteger, TextClause, and_, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -11,7 +11,7 @@ from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_message, to_conversations, to_message
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Message
-from aldis.domain.streams import LaneHead, Source
+from aldis.domain.streams import MESSAGE, LaneHead, Source
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, State
 
 
@@ -38,8 +38,8 @@ def _release(dialect: Dialect) -> TextClause:
 
 def _extend_conversations(dialect: Dialect) -> TextClause:
     return text(
-        "INSERT INTO conversations (id, kind, channel, head_seq, last_message_id) SELECT * FROM "
-        f"{dialect.rows('id', 'kind', 'channel', 'more:int', 'last_message_id')} w WHERE true"
+        "INSERT INTO conversations (id, kind, channel, head_seq, last_message_id, broadcast) SELECT * FROM "
+        f"{dialect.rows('id', 'kind', 'channel', 'more:int', 'last_message_id', 'broadcast:bool')} w WHERE true"
         " ON CONFLICT (id) DO UPDATE SET head_seq = conversations.head_seq + excluded.head_seq,"
         " last_message_id = excluded.last_message_id RETURNING id, head_seq"
     )
@@ -81,7 +81,8 @@ def _insert_messages(dialect: Dialect) -> TextClause:
 
 
 def _insert_entries(dialect: Dialect) -> TextClause:
-    columns = ("user_id", "lane", "seq:int", "message_id", "conversation_id", "conversation_seq:int", "own:bool")
+    numbers = ("conversation_seq:int", "own:bool", "type")
+    columns = ("user_id", "lane", "seq:int", "message_id", "conversation_id", *numbers)
     names = ", ".join(column.partition(":")[0] for column in columns)
     return text(f"INSERT INTO stream_events ({names}) SELECT * FROM {dialect.rows(*columns)} w")
 
@@ -124,7 +125,7 @@ class Sends(Part):
             return {}
         ordered = sorted(growths, key=lambda growth: growth.conversation.id)
         rows = [
-            (g.conversation.id, g.conversation.kind, g.conversation.channel, g.more, g.last_message_id) for g in ordered
+            (of.id, of.kind, of.channel, more, last_message_id, of.broadcast) for of, more, last_message_id in ordered
         ]
         heads = {ConversationId(row[0]): int(row[1]) for row in await self._run(_extend_conversations, rows)}
         new = [growth.conversation for growth in ordered if heads[growth.conversation.id] == growth.more]
@@ -154,7 +155,7 @@ class Sends(Part):
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
         if entries:
-            await self._run(_insert_entries, entries)
+            await self._run(_insert_entries, [(*e[:7], None if e.type == MESSAGE else e.type) for e in entries])
 
     async def put_states(self, states: Sequence[State], versions: Sequence[int]) -> None:
         """Upsert rows of `r`."""
@@ -189,8 +190,9 @@ async def read_conversations(
         return {}
     table, members = schema.conversations, schema.members
     statement = (
-        select(table.c.id, table.c.kind, table.c.channel, members.c.user_id)
-        .join_from(table, members, members.c.conversation_id == table.c.id)
+        select(table.c.id, table.c.kind, table.c.channel, table.c.broadcast, members.c.user_id)
+        # The members of a broadcast channel may be a million: nobody who asks for a conversation wants them.
+        .join_from(table, members, and_(members.c.conversation_id == table.c.id, ~table.c.broadcast), isouter=True)
         .where(table.c.id.in_(ids))
     )
     return to_conversations(await connection.execute(statement))

@@ -11,16 +11,21 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, RootTransaction, Row, Select, create_engine, select, text
+from sqlalchemy import Engine, RootTransaction, create_engine, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
+from aldis.adapters.sql.administration import Administration, AdministrationReads
+from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts
 from aldis.adapters.sql.checkpoint import checkpointing
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
+from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
 from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.moves import Moves, read_badge
+from aldis.adapters.sql.relations import RelationReads, Relations
+from aldis.adapters.sql.revisions import RevisionReads, Revisions
 from aldis.adapters.sql.rows import to_api_key, to_channel, to_device
 from aldis.adapters.sql.sends import Sends, read_conversations, read_heads
 from aldis.adapters.sql.sweeps import Sweeps
@@ -40,11 +45,11 @@ SWITCH_SECONDS = 0.001  # how long the writer's thread may keep the event loop f
 T = TypeVar("T")
 
 
-class SqlTransaction(Sends, Moves, Sweeps):
+class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Relations, Administration):
     """One open transaction: everything that may be written together."""
 
 
-class SqlStore:
+class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads):
     """The store over SQLAlchemy Core. Make it with `open_sql_store`."""
 
     def __init__(self, *, writer: Engine, reader: Engine, threads: tuple[Executor, Executor], epoch: str) -> None:
@@ -200,16 +205,6 @@ class SqlStore:
     async def channels(self) -> list[Channel]:
         """All channels."""
         return [to_channel(row) for row in await self._all(select(schema.channels).order_by(schema.channels.c.name))]
-
-    async def _all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        async def read(connection: Executing) -> Sequence[Row[Any]]:
-            rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
-            return rows
-
-        return await self._read(read)
-
-    async def _first(self, statement: Select[Any]) -> Row[Any] | None:
-        return next(iter(await self._all(statement.limit(1))), None)
 
 
 @asynccontextmanager

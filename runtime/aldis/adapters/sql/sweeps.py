@@ -13,6 +13,8 @@ from aldis.domain.ids import MessageId, UserId
 from aldis.domain.streams import Lane
 from aldis.ports.store import Due, OutboxRow
 
+_CHANNEL_KEEPS = {"name", "created_at", "audience_version"}  # whatever its document says
+
 
 class Sweeps(Part):
     """Leases and deletions of one open transaction."""
@@ -49,9 +51,9 @@ class Sweeps(Part):
                     heads.c.acked < heads.c.seq,
                 )
             )
-            .values(attempt=bindparam("rings"), due_at=bindparam("again"))
+            .values(attempt=bindparam("rung"), due_at=bindparam("again"))
         )
-        rows = [{"who": who, "lane": lane, "rings": rings, "again": again} for who, lane, rings, again in rung]
+        rows = [{"who": who, "lane": lane, "rung": rings, "again": again} for who, lane, rings, again in rung]
         if rows:
             await self._connection.execute(statement, rows)
 
@@ -155,6 +157,6 @@ class Sweeps(Part):
         """Upsert a channel."""
         table = schema.channels
         insert = self._dialect.insert(table)
-        changed = {c.name: insert.excluded[c.name] for c in table.c if not c.primary_key}
+        changed = {c.name: insert.excluded[c.name] for c in table.c if c.name not in _CHANNEL_KEEPS}
         statement = insert.on_conflict_do_update(index_elements=[table.c.name], set_=changed)
         await self._connection.execute(statement, from_channel(channel, now))
