@@ -90,7 +90,7 @@ def test_a_spec_alone_needs_a_name_beside_it() -> None:
         ({"type": "Broadcast", "chat": {"who": "Nobody"}}, "bad_request", "chat"),
         ({"type": "Broadcast", "audience": "Some"}, "bad_request", "audience"),
         ({"type": "Chat", "chat": {"agents": ["support"]}}, "bad_request", "chat.agents"),
-        ({"type": "Chat", "chat": {"who": "Agents", "agents": ["a b"]}}, "bad_request", "chat.agents[...]"),
+        ({"type": "Chat", "chat": {"who": "Agents", "agents": ["a b"]}}, "bad_request", "chat.agents[0]"),
         ({"type": "chat"}, "bad_request", "type"),
         ({}, "bad_request", "type"),
         ([], "bad_request", None),
