@@ -31,6 +31,7 @@ from aldis.gateway.context import GatewayContext, GatewayLimits
 from aldis.gateway.hub import Hub
 from aldis.gateway.server import DrainingServer, build_config
 from aldis.ports.limiter import Rate
+from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules
 from aldis.services.channel_lookup import ChannelLookupCache
 from aldis.services.connect_device import Connector
@@ -108,6 +109,7 @@ class Core:
     moves: MoveCommitter
     authenticator: Authenticator
     channels: ChannelLookupCache
+    subscriptions: Subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
         leeway_seconds=settings.jwt.leeway_seconds,
     )
     async with open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store:
+        channels = ChannelLookupCache(store=store, clock=clock)
         core = Core(
             store=store,
             broker=MemoryBroker(clock=clock, metrics=metrics),
@@ -180,7 +183,8 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
             committer=GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=rules),
-            channels=ChannelLookupCache(store=store, clock=clock),
+            channels=channels,
+            subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=channels.channel),
         )
         try:
             yield core
@@ -238,6 +242,7 @@ def _api_dependencies(core: Core, hub: Hub, health: ProcessHealth, settings: Set
         store=core.store,
         committer=core.committer,
         moves=core.moves,
+        subscriptions=core.subscriptions,
         authenticator=core.authenticator,
         channel=core.channels.channel,
         limiter=core.limiter,

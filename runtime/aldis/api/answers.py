@@ -37,11 +37,23 @@ def stored_answer(stored: Stored) -> dict[str, Any]:
     }
 
 
+def broadcast_answer(stored: Stored, channel: str) -> dict[str, Any]:
+    """A broadcast that is committed."""
+    return {
+        "message_id": stored.message_id,
+        "channel": channel,
+        "seq": stored.seq,
+        "created_at": rfc3339(created_ms(stored.message_id)),
+        "duplicate": stored.duplicate,
+    }
+
+
 def status_answer(status: MessageStatus, now_ms: int, *, place: str | None) -> dict[str, Any]:
     """A message with its recipients; `place` is where the next page of them begins."""
     message: dict[str, Any] = msgspec.json.decode(message_json(status.message, now_ms), type=dict[str, msgspec.Raw])
     recipients = [recipient_answer(recipient) for recipient in status.recipients.items]
-    return {**message, "recipients": {"items": recipients, "next": place}}
+    answer = {**message, "recipients": {"items": recipients, "next": place}}
+    return answer if status.counts is None else {**answer, "counts": status.counts._asdict()}
 
 
 def recipient_answer(status: RecipientStatus) -> dict[str, Any]:

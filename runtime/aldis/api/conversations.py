@@ -28,6 +28,7 @@ async def get_conversations(
     query: Annotated[schemas.ConversationsQuery, Query()], caller: CallingUser, api: Api
 ) -> Response:
     """My conversations, newest message first. The first page has the stream's `cursor` to go on from."""
+    await api.subscriptions.greet(caller.user)
     page = await list_conversations(
         caller.user,
         kind=Kind(query.kind) if query.kind is not None else None,
@@ -54,6 +55,7 @@ async def get_history(
 ) -> Response:
     """A conversation's messages: newest first (below `before`), or oldest first above `after`."""
     direction, seq = place_of(query)
+    await api.subscriptions.greet(caller.user)
     page = await read_history(
         ConversationId(conversation_id),
         caller.user,
@@ -104,4 +106,5 @@ async def acknowledge(
 @router.get("/v1/badge", response_model=schemas.BadgeAnswer)
 async def get_badge(caller: CallingUser, api: Api) -> Response:
     """All that is unread."""
+    await api.subscriptions.greet(caller.user)
     return answers.json_answer({"badge": await read_badge(caller.user, store=api.store)}, api.encoder)

@@ -15,6 +15,7 @@ from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.store import Store
+from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator
 from aldis.services.compose import ChannelLookup
 from aldis.telemetry.metrics import Metrics
@@ -101,6 +102,7 @@ class ApiDependencies:
     store: Store
     committer: Committer
     moves: Moves
+    subscriptions: Subscriptions
     authenticator: Authenticator
     channel: ChannelLookup
     limiter: Limiter

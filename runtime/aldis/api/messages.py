@@ -27,7 +27,9 @@ MessagePath = Annotated[schemas.Uuid, Path()]
 Outcome = Stored | Rejected | Unavailable
 
 
-@router.post("/v1/messages", status_code=201, response_model=schemas.SentOne | schemas.SentSeveral)
+@router.post(
+    "/v1/messages", status_code=201, response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast
+)
 async def send_message(
     body: schemas.SendBody,
     caller: AnyCaller,
@@ -35,7 +37,7 @@ async def send_message(
     request: Request,
     idempotency_key: Annotated[schemas.RequestKey | None, Header()] = None,
 ) -> Response:
-    """Send a message to a user, to several, or into a conversation. 201 means that it is committed."""
+    """Send to a user, to several, into a conversation, or to all who hear a channel. 201 means that it is committed."""
     check_recipients(body, api.limits.recipients)
     draft = to_draft(body, idempotency_key, content_bytes=api.limits.content_bytes)
     take_tokens(request, caller, len(body.to.users or [""]), api)
@@ -62,6 +64,7 @@ def to_draft(body: schemas.SendBody, request_key: str | None, *, content_bytes: 
         to_user=UserId(body.to.user) if body.to.user is not None else None,
         to_users=tuple(UserId(user) for user in body.to.users) if body.to.users is not None else None,
         to_conversation=ConversationId(body.to.conversation) if body.to.conversation is not None else None,
+        to_channel=body.to.channel,
         kind=Kind(body.kind) if body.kind is not None else None,
         channel=body.channel,
         from_user=UserId(body.from_.user) if body.from_ is not None else None,
@@ -102,6 +105,8 @@ def to_answer(commands: Sequence[SendMessage], outcomes: Sequence[Outcome], *, i
     if not is_several:
         (outcome,) = outcomes
         assert isinstance(outcome, Stored)
+        if commands[0].members == ():
+            return answers.broadcast_answer(outcome, commands[0].channel)
         return answers.stored_answer(outcome)
     pairs = zip(commands, outcomes, strict=True)
     return {"messages": [{"recipient": recipient_of(command), **_one_answer(outcome)} for command, outcome in pairs]}

@@ -44,11 +44,12 @@ class To(Taken):
     user: Name | None = None
     users: Annotated[list[Name], Field(min_length=1)] | None = None
     conversation: Uuid | None = None
+    channel: Name | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> "To":
-        if sum(target is not None for target in (self.user, self.users, self.conversation)) != 1:
-            raise ValueError("give exactly one of user, users, conversation")
+        if sum(target is not None for target in (self.user, self.users, self.conversation, self.channel)) != 1:
+            raise ValueError("give exactly one of user, users, conversation, channel")
         return self
 
 
@@ -191,6 +192,16 @@ class SentSeveral(Given):
     messages: list[SentToRecipient | RefusedRecipient]
 
 
+class SentBroadcast(Given):
+    """A broadcast that is committed."""
+
+    message_id: str
+    channel: str
+    seq: int
+    created_at: str
+    duplicate: bool
+
+
 class MessageSender(Given):
     """A user or a backend."""
 
@@ -236,10 +247,19 @@ class RecipientsPage(Given):
     next: str | None
 
 
+class CountsAnswer(Given):
+    """How many were to hear a broadcast, on how many users' devices it has come, how many have read it."""
+
+    audience: int
+    delivered: int
+    read: int
+
+
 class MessageStatusAnswer(MessageAnswer):
-    """A message with a page of its recipients."""
+    """A message with a page of its recipients; for a broadcast, `counts` instead (backends only)."""
 
     recipients: RecipientsPage
+    counts: CountsAnswer | None = None
 
 
 class MilestoneAnswer(Given):
@@ -291,6 +311,34 @@ class ReadAnswer(Given):
 
     unread: int
     badge: int
+
+
+class SubscriptionAnswer(Given):
+    """A broadcast channel that the caller hears, and since when."""
+
+    channel: str
+    subscribed_at: str
+
+
+class SubscriptionsAnswer(Given):
+    """By channel."""
+
+    items: list[SubscriptionAnswer]
+    next: str | None
+
+
+class SubscriberAnswer(Given):
+    """A user who hears a channel, and since when."""
+
+    user: str
+    subscribed_at: str
+
+
+class SubscribersAnswer(Given):
+    """By user."""
+
+    items: list[SubscriberAnswer]
+    next: str | None
 
 
 class BadgeAnswer(Given):

@@ -75,6 +75,11 @@ def conversation_id(kind: str, channel: str, members: Iterable[str]) -> Conversa
     return _conversation_id(kind, channel, tuple(sorted(set(members))))
 
 
+def broadcast_conversation_id(channel: str) -> ConversationId:
+    """The id of the one conversation of all who hear a broadcast channel."""
+    return conversation_id("broadcast", channel, ())
+
+
 @lru_cache(maxsize=65536)
 def _conversation_id(kind: str, channel: str, members: tuple[str, ...]) -> ConversationId:
     canonical = json.dumps([kind, channel, list(members)], separators=(",", ":"))

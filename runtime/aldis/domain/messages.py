@@ -37,7 +37,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendMessage:
-    """A message to be stored. `members` is None when an existing conversation is written to.
+    """A message to be stored. `members` is None when an existing conversation is written to, none for a broadcast.
 
     `content` is its JSON, already checked; `expires_at` Unix milliseconds; `request_key` an Idempotency-Key with the
     fingerprint of its body.
@@ -56,6 +56,7 @@ class SendMessage:
     expires_at: int | None = None
     request_key: str | None = None
     fingerprint: str | None = None
+    everyone: bool = False  # a broadcast that all hear, whether they have subscribed or not
 
     @property
     def lane(self) -> Lane:

@@ -80,3 +80,25 @@ class Batch:
     def last(self) -> int:
         """The highest position in it."""
         return self.events[-1].pos
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastEvent(Event):
+    """An entry of `be` or `bs`. `audience` is the number of the last change of audiences before it; -1: all hear it."""
+
+    channel: str = ""
+    audience: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Consecutive entries of `be` or `bs`, as they were committed: what all gateways are rung with."""
+
+    source: BroadcastSource
+    events: tuple[BroadcastEvent, ...]
+    at: int = 0  # Unix ms when its first message was accepted
+
+
+def broadcast_source(lane: Lane) -> BroadcastSource:
+    """Where a broadcast of that lane is told."""
+    return "be" if lane == "e" else "bs"

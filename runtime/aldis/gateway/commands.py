@@ -142,10 +142,12 @@ class CommandReader:
         try:
             context.hub.add(connection)
             await context.presence.register(context.node, [wanted.user])
-            return await context.connector.connect(wanted)
+            attachment = await context.connector.connect(wanted)
+            await context.hub.broadcaster.admit(connection)
         except AldisError as error:
             self._turn_away(command_id, _within("connect", error))
             return None
+        return attachment
 
     def _turn_away(self, command_id: int | None, error: Rejected | Unavailable) -> None:
         self._connection.write_error(command_id, error)

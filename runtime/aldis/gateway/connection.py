@@ -14,7 +14,7 @@ import structlog
 from aldis.domain.cursors import Cursor, Positions
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import DeviceId, UserId
-from aldis.domain.streams import SOURCES, Event, Source
+from aldis.domain.streams import LANES, SOURCES, BroadcastSource, Event, Source
 from aldis.gateway.close_codes import REASONS, CloseCode
 from aldis.gateway.context import GatewayContext
 from aldis.gateway.frames import disconnect_frame, error_frame
@@ -33,6 +33,8 @@ class Connection:
 
     __slots__ = (
         "attached",
+        "audience_changes",
+        "channels",
         "closed",
         "connection_id",
         "context",
@@ -61,6 +63,8 @@ class Connection:
         self.device: DeviceId | None = None
         self.platform = "unknown"
         self.attached = False  # whether `written` is known, and with it what may be written
+        self.channels: frozenset[str] = frozenset()  # the broadcast channels its user has subscribed to
+        self.audience_changes: dict[str, bool] | None = {}  # those that came before `channels` was known
         self.closed = False
         self.feeding = False  # whether a feed is bringing this connection up to date
         self.pinged = False  # whether a sign of life was asked for and has not come
@@ -101,6 +105,28 @@ class Connection:
         self.write_events(source, events, frame)
         return True
 
+    def offer_broadcast(self, source: BroadcastSource, first: int, last: int, frame: bytes) -> bool:
+        """Write a live broadcast if nothing that this user hears lies before it and there is room.
+
+        What was handed on before was written, or is told by `rung`: so there are no jumps but over what others hear.
+        """
+        written = self.written[source]
+        if last <= written:
+            return False
+        is_current = self.attached and self.rung[source] <= written < first
+        self.rung[source] = max(self.rung[source], last)
+        if not is_current or not self.has_room("e" if source == "be" else "s") or self.closed:
+            return False
+        if not self.protocol.is_open:
+            return False
+        self.protocol.transport.write(frame)
+        self.written[source] = last
+        return True
+
+    def is_behind(self, source: Source) -> bool:
+        """Whether there is something of `source` to be read from the store."""
+        return self.rung[source] > self.written[source]
+
     def has_room(self, source: Source) -> bool:
         """Whether an event of `source` may be written now; closes a reader that cannot even take express."""
         unsent = self.protocol.unsent
@@ -116,7 +142,7 @@ class Connection:
         if self.closed or not self.protocol.is_open:
             return
         self.protocol.transport.write(frame)
-        is_unnoted = self.device is not None and source != "r" and source not in self.sent_from
+        is_unnoted = self.device is not None and source in LANES and source not in self.sent_from
         if is_unnoted and not all(event.own for event in events):  # one's own message coming back is no delivery
             self.sent_from[source] = self.written[source]
             self.context.hub.note_sent(self)

@@ -57,6 +57,7 @@ async def _drained(connection: Connection) -> bool:
 async def _feed_page(connection: Connection, source: Source, limit: int) -> None:
     assert connection.user is not None
     context = connection.context
+    target = connection.rung[source]
     try:
         page = await context.reader.page(Want(connection.user, source, connection.written[source], limit))
     except Unavailable:
@@ -67,8 +68,9 @@ async def _feed_page(connection: Connection, source: Source, limit: int) -> None
         connection.close(CloseCode.STATE_LOST)
         return
     if not page:
-        # Rung for and not there: in `r` a newer version has replaced it, and so says its own ring.
-        connection.written[source] = max(connection.written[source], connection.rung[source])
+        # Rung for and not there: in `r` a newer version has replaced it, and so says its own ring; a broadcast is not
+        # for this user. What was rung since the page was asked for may be in neither.
+        connection.written[source] = max(connection.written[source], target)
         return
     for part in split_events([event for event in page if event.pos > connection.written[source]]):
         room = STANDARD_ROOM if source == "e" else HIGH_WATER

@@ -5,6 +5,7 @@ A frame that is no JSON object is a `BadFrame` and ends the connection; an objec
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -262,13 +263,13 @@ def disconnect_frame(code: int, reason: str, *, reconnect: bool, after_ms: int) 
     return _encode({"disconnect": body})
 
 
-def events_frame(source: str, events: list[Event] | tuple[Event, ...]) -> bytes:
+def events_frame(source: str, events: Sequence[Event]) -> bytes:
     """A frame of consecutive events of one source."""
     listed = b",".join([b'{"pos":%d,%b' % (event.pos, event.body) for event in events])
     return b'{"source":"%b","events":[%b]}' % (source.encode(), listed)
 
 
-def split_events(events: list[Event] | tuple[Event, ...]) -> list[tuple[Event, ...]]:
+def split_events(events: Sequence[Event]) -> list[tuple[Event, ...]]:
     """Cut events into what fits in a frame each, in order."""
     if len(events) == 1:
         return [(events[0],)]

@@ -13,7 +13,8 @@ import structlog
 
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import UserId
-from aldis.domain.streams import SOURCES, Batch, Source
+from aldis.domain.streams import SOURCES, Batch, Broadcast, Source
+from aldis.gateway.broadcaster import Broadcaster
 from aldis.gateway.close_codes import CloseCode
 from aldis.gateway.connection import Connection
 from aldis.gateway.feed import feed
@@ -66,6 +67,15 @@ class Hub:
         self._wheel: list[set[Connection]] = [set() for _ in range(max(1, int(ping_interval * TICKS)))]
         self._per_user = connections_per_user
         self._by_user: dict[UserId, list[Connection]] = {}
+        self._all: dict[Connection, None] = {}  # in the order in which they came
+        self.broadcaster = Broadcaster(
+            store=store,
+            clock=clock,
+            metrics=metrics,
+            everyone=lambda: self._all,
+            of_user=lambda user: self._by_user.get(user, ()),
+            feed_soon=self.feed_soon,
+        )
         self._expiring: dict[int, set[Connection]] = {}
         self._noted: list[Connection] = []
         self._left: list[UserId] = []
@@ -88,6 +98,7 @@ class Hub:
         elif len(own) >= self._per_user:
             raise Rejected("connection_limit", f"a user has at most {self._per_user} connections")
         self._by_user.setdefault(connection.user, []).append(connection)
+        self._all[connection] = None
         self._slot_of(connection).add(connection)
         self.expire_later(connection)
         self._metrics.connections.inc()
@@ -99,6 +110,8 @@ class Hub:
             return
         self._note(connection)
         own.remove(connection)
+        self._all.pop(connection, None)
+        self.broadcaster.dismiss(connection)
         self._slot_of(connection).discard(connection)
         self._expiring.get(connection.expires_at, set()).discard(connection)
         self._metrics.connections.dec()
@@ -117,7 +130,7 @@ class Hub:
 
     def connections(self) -> list[Connection]:
         """All of them."""
-        return [connection for own in self._by_user.values() for connection in own]
+        return list(self._all)
 
     # -- what is rung -------------------------------------------------------------------------------------------
 
@@ -125,6 +138,9 @@ class Hub:
         """Hand rings to the users' connections."""
         knocked: list[UserId] = []
         for ring in rings:
+            if isinstance(ring, Broadcast):
+                self.broadcaster.on_broadcast(ring)
+                continue
             connections = self._by_user.get(ring.user)
             if not connections:
                 continue
@@ -181,6 +197,7 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> "AsyncGenerator[None]":
         """Do the seconds' work while the block is open."""
+        await self.broadcaster.start()
         tasks = [spawn(self._beats(), "hub-beats"), spawn(self._notes(), "hub-notes")]
         try:
             yield
@@ -245,6 +262,7 @@ class Hub:
         rounds = HEAL_SECONDS * TICKS
         if self._tick % rounds == 0:
             self._to_heal = list(self._by_user)
+            await self.broadcaster.heal()
         size = -(-len(self._to_heal) // (rounds - self._tick % rounds))
         users, self._to_heal = self._to_heal[:size], self._to_heal[size:]
         for start in range(0, len(users), HEAL_USERS):

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from aldis.domain.ids import UserId
-from aldis.domain.streams import Batch
+from aldis.domain.streams import Batch, Broadcast
 
 
 class Knock(NamedTuple):
@@ -18,7 +18,7 @@ class Knock(NamedTuple):
     user: UserId
 
 
-Ring = Batch | Knock
+Ring = Batch | Knock | Broadcast
 
 
 class Backplane(Protocol):
@@ -26,6 +26,10 @@ class Backplane(Protocol):
 
     async def ring(self, rings: Mapping[str, Sequence[Ring]]) -> None:
         """Send rings to nodes, by node name; an unknown node is ignored."""
+        ...
+
+    async def ring_all(self, rings: Sequence[Ring]) -> None:
+        """Send rings to every node, whoever is connected there."""
         ...
 
     def listen(self, node: str, on_ring: Callable[[Sequence[Ring]], None]) -> AbstractAsyncContextManager[None]:

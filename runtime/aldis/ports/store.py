@@ -23,7 +23,7 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
-from aldis.domain.streams import MESSAGE, EventType, Lane, LaneHead, Source
+from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, EventType, Lane, LaneHead, Source
 from aldis.ports.administration import AdministrationReads, AdministrationRows
 from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
 from aldis.ports.deliveries import DeliveryReads, DeliveryRows
@@ -354,7 +354,7 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
         ...
 
     async def entries(self, wants: Sequence[Want]) -> list[list[Entry]]:
-        """For each want of `e` or `s`, its page in order."""
+        """For each want of `e` or `s`, or of `be` or `bs` as the user hears them, its page in order."""
         ...
 
     async def states(self, wants: Sequence[Want]) -> list[list[StateEntry]]:
@@ -384,9 +384,9 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
         ...
 
     async def history(
-        self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+        self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
     ) -> list[Message]:
-        """Messages by seq: descending below `before` (or from the head), or ascending above `after`."""
+        """Messages by seq: descending below `before` (or from the head), or ascending above `after`; all `above`."""
         ...
 
     async def badge(self, user: UserId) -> int:
@@ -414,11 +414,18 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
         ...
 
 
-def positions(heads: Mapping[tuple[UserId, Source], LaneHead], user: UserId) -> tuple[Positions, Positions]:
-    """The (heads, floors) of a user out of what `heads` answered."""
+def positions(
+    heads: Mapping[tuple[UserId, Source], LaneHead],
+    user: UserId,
+    broadcasts: Mapping[BroadcastSource, LaneHead],
+    floors: Mapping[BroadcastSource, int] | None = None,
+) -> tuple[Positions, Positions]:
+    """The (heads, floors) of a user: his own as `heads` answered, the broadcasts' with what of them he has missed."""
     nothing = LaneHead()
     own = {source: heads.get((user, source), nothing) for source in ("e", "s", "r")}
+    both: dict[str, int] = {source: broadcasts.get(source, nothing).seq for source in BROADCASTS}
+    missed: dict[str, int] = {source: seq for source, seq in (floors or {}).items()}  # noqa: C416 - str keys
     return (
-        Positions(**{source: head.seq for source, head in own.items()}),
-        Positions(**{source: head.floor for source, head in own.items()}),
+        Positions(**{source: head.seq for source, head in own.items()}, **both),
+        Positions(**{source: head.floor for source, head in own.items()}, **missed),
     )

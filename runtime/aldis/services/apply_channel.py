@@ -18,6 +18,7 @@ from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import Priority
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
+from aldis.services.audience import open_channel
 
 API_GROUP = "aldis.dev/"
 MAX_DISPLAY_NAME = 200  # characters
@@ -125,9 +126,15 @@ async def apply_channel(document: object, *, name: str | None = None, store: Sto
         raise Rejected(
             "conflict", f"channel {present.name} is of type {present.type}; a type cannot change", field="type"
         )
+    if present is not None and present.audience != parsed.channel.audience:
+        raise Rejected(
+            "conflict", f"channel {present.name} is for {present.audience}; an audience cannot change", field="audience"
+        )
     if present != parsed.channel:
         async with store.begin() as transaction:
             await transaction.put_channel(parsed.channel, clock.now_ms())
+            if present is None and parsed.channel.type is ChannelType.BROADCAST:
+                await open_channel(parsed.channel, transaction)
     return parsed
 
 

@@ -5,16 +5,17 @@ What needs the database's own view (membership, one-way conversations, replies) 
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aldis.domain.callers import BackendCaller, Caller, Scope, UserCaller
-from aldis.domain.channels import CHAT, DEFAULT_CHAT, Channel, ChannelType
+from aldis.domain.channels import CHAT, DEFAULT_CHAT, Audience, Channel, ChannelType
 from aldis.domain.content import check_content_size
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import (
     ConversationId,
     MessageId,
     UserId,
+    broadcast_conversation_id,
     check_name,
     check_uuid,
     conversation_id,
@@ -37,6 +38,7 @@ class Draft:
     to_user: str | None = None
     to_users: tuple[str, ...] | None = None
     to_conversation: str | None = None
+    to_channel: str | None = None
     kind: Kind | None = None
     channel: str | None = None
     from_user: str | None = None
@@ -57,7 +59,7 @@ async def compose(draft: Draft, caller: Caller, *, store_channel: ChannelLookup,
         return [chat(draft, caller.user, now_ms)]
     if draft.from_user is not None:
         caller.check_scope(Scope.SEND_AS)
-        if draft.kind is Kind.NOTIFICATION or draft.to_users is not None:
+        if draft.kind is Kind.NOTIFICATION or draft.to_users is not None or draft.to_channel is not None:
             raise Rejected("forbidden_field", "a message from a user is a chat with one other", field="from.user")
         name = draft.channel or CHAT
         if not caller.hears(name):
@@ -65,6 +67,8 @@ async def compose(draft: Draft, caller: Caller, *, store_channel: ChannelLookup,
         if name != CHAT:
             await _channel(name, ChannelType.CHAT, store_channel)
         return [chat(draft, UserId(check_name(draft.from_user, "from.user")), now_ms)]
+    if draft.to_channel is not None:
+        return [await _broadcast(draft, caller, draft.to_channel, store_channel, now_ms)]
     return await _notifications(draft, caller, store_channel, now_ms)
 
 
@@ -72,6 +76,7 @@ def check_user_draft(draft: Draft) -> None:
     """Raise `Rejected("forbidden_field")` for what only a backend may set."""
     forbidden = {
         "to.users": draft.to_users is not None,
+        "to.channel": draft.to_channel is not None,
         "kind": draft.kind is Kind.NOTIFICATION,
         "from": draft.from_user is not None,
         "priority": draft.priority is Priority.URGENT,
@@ -95,6 +100,26 @@ def chat(draft: Draft, user: UserId, now_ms: int) -> SendMessage:
     else:
         raise Rejected("bad_request", "name one recipient: to.user or to.conversation", field="to")
     return _message(draft, Kind.CHAT, channel, Sender(user=user), target, members, now_ms)
+
+
+async def _broadcast(
+    draft: Draft, caller: BackendCaller, name: str, store_channel: ChannelLookup, now_ms: int
+) -> SendMessage:
+    caller.check_scope(Scope.SEND)
+    if draft.kind is Kind.CHAT:
+        raise Rejected("forbidden_field", "a broadcast is not a chat", field="kind")
+    if draft.channel not in {None, name}:
+        raise Rejected(
+            "bad_request", "a broadcast is sent in the channel it goes to: leave channel out", field="channel"
+        )
+    if not caller.hears(name):
+        raise Rejected("forbidden", f"this key is not for the channel {name}", field="to.channel")
+    channel = await _channel(name, ChannelType.BROADCAST, store_channel, field="to.channel")
+    if channel.max_content_bytes is not None:
+        check_content_size(draft.content, channel.max_content_bytes)
+    sender, target = Sender(backend=caller.name), broadcast_conversation_id(name)
+    message = _message(draft, Kind.NOTIFICATION, name, sender, target, (), now_ms, default=channel)
+    return replace(message, everyone=channel.audience is Audience.EVERYONE)
 
 
 async def _notifications(
@@ -139,12 +164,12 @@ def _notification(
     )
 
 
-async def _channel(name: str, type_: ChannelType, store_channel: ChannelLookup) -> Channel:
-    channel = await store_channel(check_name(name, "channel"))
+async def _channel(name: str, type_: ChannelType, store_channel: ChannelLookup, *, field: str = "channel") -> Channel:
+    channel = await store_channel(check_name(name, field))
     if channel is None:
-        raise Rejected("unknown_channel", f"the channel {name} is not declared", field="channel")
+        raise Rejected("unknown_channel", f"the channel {name} is not declared", field=field)
     if channel.type is not type_:
-        raise Rejected("bad_request", f"{name} is a channel of type {channel.type}, not {type_}", field="channel")
+        raise Rejected("bad_request", f"{name} is a channel of type {channel.type}, not {type_}", field=field)
     return channel
 
 

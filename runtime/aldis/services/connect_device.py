@@ -12,6 +12,7 @@ from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import DeviceId, UserId
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store, Transaction, positions
+from aldis.services.audience import join_everyone
 from aldis.services.grouping import Done, Grouper
 from aldis.telemetry.metrics import Metrics
 
@@ -52,14 +53,18 @@ class Connector:
         answers: list[Attachment | AldisError] = []
 
         async def recipe(transaction: Transaction) -> None:
-            heads = await transaction.heads(sorted({command.user for command in group}))
+            users = sorted({command.user for command in group})
+            await join_everyone(users, transaction, self._clock.now_ms())
+            heads = await transaction.heads(users)
+            broadcasts = await transaction.broadcast_heads()
+            floors = await transaction.broadcast_floors(users) if any(h.floor for h in broadcasts.values()) else {}
             keys = sorted({(command.user, command.device) for command in group if command.device is not None})
             known = await transaction.devices(keys)
             new = sorted({user for user, device in keys if (user, device) not in known})
             counts = await transaction.device_counts(new) if new else {}
             changed: dict[tuple[UserId, DeviceId], Device] = {}
             for command in group:
-                head, floor = positions(heads, command.user)
+                head, floor = positions(heads, command.user, broadcasts, floors.get(command.user, {}))
                 device = known.get((command.user, command.device)) if command.device is not None else None
                 owned = counts.get(command.user, 0)
                 if command.device is not None and device is None and owned >= self._max_devices:

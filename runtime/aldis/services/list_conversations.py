@@ -34,7 +34,8 @@ async def list_conversations(
 
 async def stream_cursor(user: UserId, *, store: Store) -> Cursor:
     """Where the user's sources stand now."""
-    heads, _ = positions(await store.heads([user]), user)
+    broadcasts, _ = await store.broadcast_positions()
+    heads, _ = positions(await store.heads([user]), user, broadcasts)
     return Cursor(store.epoch, heads)
 
 

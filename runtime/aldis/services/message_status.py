@@ -11,7 +11,9 @@ from aldis.domain.errors import Rejected
 from aldis.domain.ids import DeviceId, MessageId, UserId
 from aldis.domain.messages import Message
 from aldis.domain.status import Passage, RecipientStatus, Status, Step, status_of
+from aldis.ports.broadcasts import BroadcastCounts
 from aldis.ports.store import Conversation, Store
+from aldis.services.broadcast_status import broadcast_status, hears_broadcast
 from aldis.services.pages import Page
 
 EXPIRED = "expired"  # the reason of a message whose time was over before any device had it
@@ -24,6 +26,7 @@ class MessageStatus:
 
     message: Message
     recipients: Page[RecipientStatus, UserId]
+    counts: BroadcastCounts | None = None  # of a broadcast, for backends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,9 @@ async def read_message_status(
 ) -> MessageStatus:
     """The message as it is now and the status of up to `limit` recipients whose names follow `after`."""
     message, conversation = await find_visible_message(message_id, caller, store=store)
+    if conversation.broadcast:
+        own, counts = await broadcast_status(message, caller, store=store)
+        return MessageStatus(message=message, recipients=Page(items=own), counts=counts)
     following = [user for user in recipients_of(message, conversation) if after is None or user > after]
     users = following[:limit]
     passed = await store.passages(message, users)
@@ -68,7 +74,9 @@ async def read_timeline(message_id: MessageId, caller: Caller, *, store: Store) 
 async def find_visible_message(message_id: MessageId, caller: Caller, *, store: Store) -> tuple[Message, Conversation]:
     """A message that the caller may see, with its conversation."""
     found = await store.message(message_id)
-    if found is None or not may_see(*found, caller):
+    if found is None or not (
+        await hears_broadcast(found[0], caller, store=store) if found[1].broadcast else may_see(*found, caller)
+    ):
         raise Rejected("not_found", "there is no such message for you", field="message_id")
     return found
 

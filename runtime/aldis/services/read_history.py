@@ -17,8 +17,9 @@ async def read_history(
     store: Store,
 ) -> Page[Message, int]:
     """Newest first below `before` (or from the newest), or oldest first above `after`; `next` is the last seq."""
-    await find_own_conversation(conversation_id, user, store=store)
-    found = await store.history(conversation_id, before=before, after=after, limit=limit + 1)
+    conversation = await find_own_conversation(conversation_id, user, store=store)
+    above = await _sees_above(conversation, user, store=store)
+    found = await store.history(conversation_id, before=before, after=after, above=above, limit=limit + 1)
     items = found[:limit]
     return Page(items=items, next=items[-1].seq if len(found) > limit else None)
 
@@ -26,6 +27,20 @@ async def read_history(
 async def find_own_conversation(conversation_id: ConversationId, user: UserId, *, store: Store) -> Conversation:
     """A conversation of which `user` is a member; to all others it is not there."""
     conversation = await store.conversation(conversation_id)
-    if conversation is None or user not in conversation.members:
-        raise Rejected("not_found", "there is no such conversation for you", field="conversation_id")
+    if conversation is None or not (conversation.broadcast or user in conversation.members):
+        raise _not_there()
     return conversation
+
+
+async def _sees_above(conversation: Conversation, user: UserId, *, store: Store) -> int:
+    """Below which seq a broadcast conversation is hidden from one who joined later."""
+    if not conversation.broadcast:
+        return 0
+    listener = await store.listener(conversation.id, user)
+    if listener is None:
+        raise _not_there()
+    return listener.from_seq
+
+
+def _not_there() -> Rejected:
+    return Rejected("not_found", "there is no such conversation for you", field="conversation_id")

@@ -33,7 +33,7 @@ class StreamReader:
 
     async def _read(self, wants: Sequence[Want]) -> list[list[Event] | AldisError]:
         pages: list[list[Event] | AldisError] = [[] for _ in wants]
-        lanes = [(index, want) for index, want in enumerate(wants) if want.source in {"e", "s"}]
+        lanes = [(index, want) for index, want in enumerate(wants) if want.source != "r"]
         states = [(index, want) for index, want in enumerate(wants) if want.source == "r"]
         if lanes:
             now = self._clock.now_ms()

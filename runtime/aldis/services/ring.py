@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from aldis.domain.errors import Unavailable
+from aldis.domain.streams import Broadcast
 from aldis.ports.backplane import Backplane, Ring
 from aldis.ports.presence import Presence
 
@@ -23,16 +24,20 @@ class Ringer:
         self._backplane = backplane
 
     async def ring(self, rings: Sequence[Ring]) -> None:
-        """Send each ring to the nodes of its user.
+        """Send each ring to the nodes of its user, broadcasts to all.
 
         A lost doorbell is healed by positions, so no failure of it reaches the caller.
         """
         if not rings:
             return
+        broadcasts = [ring for ring in rings if isinstance(ring, Broadcast)]
+        personal = [ring for ring in rings if not isinstance(ring, Broadcast)]
         try:
-            nodes = await self._presence.nodes_of([ring.user for ring in rings])
+            if broadcasts:
+                await self._backplane.ring_all(broadcasts)
+            nodes = await self._presence.nodes_of([ring.user for ring in personal])
             by_node: dict[str, list[Ring]] = {}
-            for ring in rings:
+            for ring in personal:
                 for node in nodes.get(ring.user, ()):
                     by_node.setdefault(node, []).append(ring)
             await self._backplane.ring(by_node)

@@ -12,8 +12,9 @@ from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
 from aldis.domain.retry import RetryPolicy
-from aldis.domain.streams import Batch, Event, Source
+from aldis.domain.streams import Batch, Broadcast, Event, Source
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
+from aldis.services.broadcasting import Announcement, put_broadcasts
 from aldis.services.render import message_event, message_json, sender_view, value_json
 
 CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
@@ -50,16 +51,16 @@ class _Group:
 
 async def store_group(
     commands: Sequence[SendMessage], *, store: Store, now_ms: int
-) -> tuple[list[Stored | AldisError], list[Batch]]:
+) -> tuple[list[Stored | AldisError], list[Batch | Broadcast]]:
     """Store a group; answer one result a command, and what the gateways are to be told."""
     group = _Group(commands)
     _collapse(group)
 
-    async def recipe(transaction: Transaction) -> list[Batch]:
+    async def recipe(transaction: Transaction) -> list[Batch | Broadcast]:
         conversations, replied = await _resolve(group, transaction)
         await _claim(group, transaction, now_ms)
         messages = await _store_messages(group, transaction, conversations, replied)
-        return await _store_entries(messages, transaction, conversations, now_ms)
+        return await _announce(group, messages, transaction, conversations, now_ms)
 
     batches = await store.run(recipe)
     return group.finish(), batches
@@ -101,13 +102,17 @@ async def _resolve(
 def _new_conversation(command: SendMessage) -> Conversation | None:
     if command.members is None:
         return None
-    return Conversation(command.conversation_id, command.kind, command.channel, command.members)
+    return Conversation(
+        command.conversation_id, command.kind, command.channel, command.members, broadcast=not command.members
+    )
 
 
 def _refusal(
     command: SendMessage, conversation: Conversation | None, replied: dict[MessageId, Message]
 ) -> Rejected | None:
     user = command.sender.user
+    if user is not None and conversation is not None and conversation.broadcast:
+        return Rejected("read_only", "broadcasts are one-way: you cannot answer into them", field="to.conversation")
     if conversation is None or (user is not None and user not in conversation.members):
         return Rejected("not_found", "no such conversation of yours", field="to.conversation")
     if user is not None and conversation.kind is Kind.NOTIFICATION:
@@ -207,15 +212,37 @@ def _message(command: SendMessage, seq: int, conversation: Conversation, replied
     )
 
 
+async def _announce(
+    group: _Group,
+    messages: Sequence[Message],
+    transaction: Transaction,
+    conversations: dict[ConversationId, Conversation],
+    now_ms: int,
+) -> list[Batch | Broadcast]:
+    """Put each message where its recipients find it, and the events into the outbox."""
+    if not messages:
+        return []
+    personal = [m for m in messages if not conversations[m.conversation_id].broadcast]
+    batches: list[Batch | Broadcast] = []
+    if personal:
+        batches += await _store_entries(personal, transaction, conversations, now_ms)
+    if len(personal) < len(messages):
+        everyone = {command.message_id for command in group.commands if command.everyone}
+        announcements = [
+            Announcement(m, m.id in everyone) for m in messages if conversations[m.conversation_id].broadcast
+        ]
+        batches += await put_broadcasts(announcements, transaction, now_ms)
+    await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
+    return batches
+
+
 async def _store_entries(
     messages: Sequence[Message],
     transaction: Transaction,
     conversations: dict[ConversationId, Conversation],
     now_ms: int,
 ) -> list[Batch]:
-    """Put each message into the lane of each member, the sender included, and the events into the outbox."""
-    if not messages:
-        return []
+    """Put each message into the lane of each member, the sender included."""
     counts: Counter[tuple[UserId, Source]] = Counter()
     due: dict[tuple[UserId, Source], int] = {}
     for message in messages:
@@ -238,7 +265,6 @@ async def _store_entries(
             )
             events.setdefault(key, []).append(Event(position, body, own))
     await transaction.insert_entries(entries)
-    await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
     at = messages[0].created_at
     return [Batch(user, source, tuple(of_lane), at) for (user, source), of_lane in events.items()]
 

@@ -68,7 +68,8 @@ async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
     """
     now = clock.now_ms()
     async with store.begin() as transaction:
-        entries = await transaction.trim(MessageId(first_id_at(now - retention_ms)), LIMIT)
+        before = MessageId(first_id_at(now - retention_ms))
+        entries = await transaction.trim(before, LIMIT) + await transaction.trim_broadcasts(before, LIMIT)
     async with store.begin() as transaction:
         moves = await transaction.delete_moves(now - retention_ms - MOVES_OUTLIVE_MS, LIMIT)
     async with store.begin() as transaction:

@@ -16,6 +16,7 @@ from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.api.app import build_app
 from aldis.api.dependencies import ApiDependencies, Rates
 from aldis.ports.limiter import Rate
+from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
@@ -53,6 +54,7 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         store=store,
         committer=committer,
         moves=moves,
+        subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=store.channel),
         authenticator=Authenticator(store=store, clock=clock, rules=TokenRules(secrets=(SECRET,))),
         channel=store.channel,
         limiter=MemoryLimiter(clock=clock),

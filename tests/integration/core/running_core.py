@@ -66,6 +66,9 @@ class RecordingDoorbell:
         for of_node in rings.values():
             self.rung += of_node
 
+    async def ring_all(self, rings: Sequence[Ring]) -> None:
+        self.rung += rings
+
     def listen(self, node: str, on_ring: Callable[[Sequence[Ring]], None]) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 

@@ -9,8 +9,10 @@ import httpx2
 import msgspec
 import pytest
 
+from aldis.adapters.memory.backplane import MemoryBackplane
 from aldis.adapters.memory.clock import DrivenClock
 from aldis.adapters.memory.limiter import MemoryLimiter
+from aldis.adapters.memory.presence import MemoryPresence
 from aldis.api import schemas
 from aldis.api.app import build_app
 from aldis.api.dependencies import ApiDependencies, Rates, RequestLimits
@@ -20,10 +22,12 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, conver
 from aldis.domain.messages import Kind, Message, Sender, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage
-from aldis.domain.streams import LaneHead, Priority, Source
+from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
 from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
+from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
@@ -62,6 +66,12 @@ class OneConversation:
 
     async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
         return {(user, "s"): LaneHead(seq=3) for user in users}
+
+    async def broadcast_positions(self) -> tuple[dict[BroadcastSource, LaneHead], int]:
+        return {"be": LaneHead(), "bs": LaneHead()}, 0
+
+    async def needs_joining(self, user: UserId) -> bool:
+        return False
 
     async def conversations_of(self, *place: object) -> list[ConversationRow]:
         return [ConversationRow(TALK, ReadMark(head_seq=1, read_seq=0, own_total=0, own_read=0), HELLO)]
@@ -118,6 +128,9 @@ def state() -> State:
     return State()
 
 
+NOBODY = Ringer(presence=MemoryPresence(), backplane=MemoryBackplane(metrics=Metrics()))
+
+
 @pytest.fixture
 def connections() -> list[tuple[str, str | None, str, int]]:
     return []
@@ -130,6 +143,12 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         store=store,
         committer=writes,
         moves=writes,
+        subscriptions=Subscriptions(
+            store=store,
+            ringer=Ringer(presence=MemoryPresence(), backplane=MemoryBackplane(metrics=Metrics())),
+            clock=CLOCK,
+            channel=store.channel,
+        ),
         authenticator=Authenticator(store=store, clock=CLOCK, rules=TokenRules(secrets=(SECRET,))),
         channel=store.channel,
         limiter=MemoryLimiter(clock=CLOCK),

@@ -10,7 +10,7 @@ from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, create
 from aldis.domain.messages import Kind, Message, Sender
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage, Status, Step
-from aldis.domain.streams import LaneHead, Priority, Source
+from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.check_acknowledgement import check_acknowledgement
 from aldis.services.list_conversations import list_conversations
@@ -57,7 +57,7 @@ class Reading:
         return {user: (1, self.passed) for user in users if self.passed}
 
     async def history(
-        self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+        self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
     ) -> list[Message]:
         if after is not None:
             return [each for each in self.messages.values() if each.seq > after][:limit]
@@ -67,6 +67,9 @@ class Reading:
     async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
         self.reads.append("heads")
         return {(user, "s"): LaneHead(seq=7) for user in users}
+
+    async def broadcast_positions(self) -> tuple[dict[BroadcastSource, LaneHead], int]:
+        return {"be": LaneHead(), "bs": LaneHead()}, 0
 
     async def conversations_of(
         self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int

@@ -35,6 +35,11 @@ class MemoryBackplane:
             else:
                 self._call(node, listener, batch)
 
+    async def ring_all(self, rings: Sequence[Ring]) -> None:
+        """Call every listener."""
+        for node, listener in tuple(self._listeners.items()):
+            self._call(node, listener, rings)
+
     @asynccontextmanager
     async def listen(self, node: str, on_ring: Listener) -> AsyncIterator[None]:
         """Call `on_ring` while the block is open; a later listener of the same node takes its place."""

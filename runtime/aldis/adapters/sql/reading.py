@@ -20,7 +20,7 @@ class Reading(Protocol):
         """Run `recipe` on a connection for reading."""
         ...
 
-    async def _all(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+    async def _all(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
         """All rows of a query."""
 
         async def read(connection: Executing) -> Sequence[Row[Any]]:
@@ -29,6 +29,6 @@ class Reading(Protocol):
 
         return await self._read(read)
 
-    async def _first(self, statement: Select[Any]) -> Row[Any] | None:
+    async def _first(self, statement: Select[*tuple[Any, ...]]) -> Row[Any] | None:
         """The first row of a query."""
         return next(iter(await self._all(statement.limit(1))), None)

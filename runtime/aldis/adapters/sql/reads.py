@@ -114,15 +114,21 @@ async def read_message_in_place(connection: Executing, message_id: MessageId) ->
 
 
 async def read_history(
-    connection: Executing, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+    connection: Executing,
+    conversation: ConversationId,
+    *,
+    before: int | None,
+    after: int | None,
+    above: int,
+    limit: int,
 ) -> list[Message]:
     """A page of a conversation."""
     table = schema.messages
     statement = select(table).where(table.c.conversation_id == conversation).limit(limit)
     if after is not None:
-        statement = statement.where(table.c.seq > after).order_by(table.c.seq)
+        statement = statement.where(table.c.seq > max(after, above)).order_by(table.c.seq)
     else:
-        statement = statement.order_by(table.c.seq.desc())
+        statement = statement.where(table.c.seq > above).order_by(table.c.seq.desc())
         if before is not None:
             statement = statement.where(table.c.seq < before)
     return [to_message(row) for row in await connection.execute(statement)]

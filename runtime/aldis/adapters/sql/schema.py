@@ -241,6 +241,7 @@ users = Table(
     metadata,
     _text("user_id", key=True),
     _number("joined_at"),
+    _count("everyone_version"),
     sqlite_with_rowid=False,
 )
 
@@ -268,6 +269,15 @@ broadcast_events = Table(
     sqlite_with_rowid=False,
 )
 
+broadcast_floors = Table(
+    "broadcast_floors",
+    metadata,
+    _text("channel", key=True),
+    _text("source", key=True),
+    _number("seq"),
+    sqlite_with_rowid=False,
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
@@ -280,7 +290,8 @@ subscriptions = Table(
     _number("until_be", null=True),
     _number("until_bs", null=True),
     _number("subscribed_at"),
-    Index("ix_subscriptions_channel", "channel", "changed"),
+    Index("ix_subscriptions_channel", "channel", "user_id"),
+    Index("ix_subscriptions_changed", "changed"),
     sqlite_with_rowid=False,
 )
 

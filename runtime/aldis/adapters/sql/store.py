@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
 from aldis.adapters.sql.administration import Administration, AdministrationReads
-from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts
+from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts, read_heard
 from aldis.adapters.sql.checkpoint import checkpointing
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
 from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
@@ -36,7 +36,7 @@ from aldis.domain.errors import Unavailable
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.status import Passage
-from aldis.domain.streams import LaneHead, Source
+from aldis.domain.streams import BROADCASTS, LaneHead, Source
 from aldis.ports.store import Conversation, ConversationRow, Entry, OutcomeUnknown, StateEntry, Transaction, Want
 
 READERS = 4  # threads for reads: more only queue for the processor
@@ -140,8 +140,19 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
         await self._read(lambda connection: connection.execute(text("SELECT 1")))
 
     async def entries(self, wants: Sequence[Want]) -> list[list[Entry]]:
-        """Pages of lanes."""
-        return await self._read(lambda connection: reads.read_entries(connection, self._dialect, wants))
+        """Pages of lanes, and of broadcasts."""
+        heard = [index for index, want in enumerate(wants) if want.source in BROADCASTS]
+        personal = [index for index, want in enumerate(wants) if want.source not in BROADCASTS]
+        pages: dict[int, list[Entry]] = {}
+
+        async def read(connection: Executing) -> None:
+            for indexes, read_pages in ((personal, reads.read_entries), (heard, read_heard)):
+                if indexes:
+                    found = await read_pages(connection, self._dialect, [wants[index] for index in indexes])
+                    pages.update(zip(indexes, found, strict=True))
+
+        await self._read(read)
+        return [pages[index] for index in range(len(wants))]
 
     async def states(self, wants: Sequence[Want]) -> list[list[StateEntry]]:
         """Pages of `r`."""
@@ -170,11 +181,13 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
         return await self._read(lambda connection: reads.read_conversation_rows(connection, user, kind, before, limit))
 
     async def history(
-        self, conversation: ConversationId, *, before: int | None, after: int | None, limit: int
+        self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
     ) -> list[Message]:
         """A page of a conversation."""
         return await self._read(
-            lambda connection: reads.read_history(connection, conversation, before=before, after=after, limit=limit)
+            lambda connection: reads.read_history(
+                connection, conversation, before=before, after=after, above=above, limit=limit
+            )
         )
 
     async def badge(self, user: UserId) -> int:

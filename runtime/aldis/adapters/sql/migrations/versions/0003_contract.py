@@ -63,6 +63,14 @@ def upgrade() -> None:
     op.create_index("ix_broadcast_events_message_id", "broadcast_events", ["message_id"], unique=False)
     op.create_index("ix_broadcast_events_source", "broadcast_events", ["source", "channel", "seq"], unique=False)
     op.create_table(
+        "broadcast_floors",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("channel", "source", name=op.f("pk_broadcast_floors")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "broadcast_heads",
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -166,11 +174,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "channel", "since", name=op.f("pk_subscriptions")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_subscriptions_channel", "subscriptions", ["channel", "changed"], unique=False)
+    op.create_index("ix_subscriptions_changed", "subscriptions", ["changed"], unique=False)
+    op.create_index("ix_subscriptions_channel", "subscriptions", ["channel", "user_id"], unique=False)
     op.create_table(
         "users",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("joined_at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("everyone_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
         sqlite_with_rowid=False,
     )
@@ -219,6 +229,7 @@ def downgrade() -> None:
     op.drop_column("channels", "policy")
     op.drop_table("users")
     op.drop_index("ix_subscriptions_channel", table_name="subscriptions")
+    op.drop_index("ix_subscriptions_changed", table_name="subscriptions")
     op.drop_table("subscriptions")
     op.drop_index("ix_scheduled_scope", table_name="scheduled")
     op.drop_index("ix_scheduled_due_at", table_name="scheduled")
@@ -235,6 +246,7 @@ def downgrade() -> None:
     op.drop_index("ix_dead_letters_channel", table_name="dead_letters")
     op.drop_table("dead_letters")
     op.drop_table("broadcast_heads")
+    op.drop_table("broadcast_floors")
     op.drop_index("ix_broadcast_events_source", table_name="broadcast_events")
     op.drop_index("ix_broadcast_events_message_id", table_name="broadcast_events")
     op.drop_table("broadcast_events")
