@@ -8,7 +8,7 @@ user who was here before the channel was made hears it from its beginning, a new
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
-from aldis.domain.channels import Audience, Channel, ChannelType, History
+from aldis.domain.channels import CHAT, DEFAULT_CHAT, Audience, Channel, ChannelType, History
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import UserId, broadcast_conversation_id, check_name
 from aldis.domain.streams import Batch, BroadcastSource, LaneHead
@@ -89,7 +89,7 @@ class Subscriptions:
         return await self._store.subscribers(channel, after, limit)
 
     async def _check(self, name: str) -> Channel:
-        channel = await self._channel(check_name(name, "channel"))
+        channel = await self._channel(check_name(name, "channel")) or (DEFAULT_CHAT if name == CHAT else None)
         if channel is None:
             raise Rejected("unknown_channel", f"the channel {name} is not declared", field="channel")
         if channel.type is not ChannelType.BROADCAST:

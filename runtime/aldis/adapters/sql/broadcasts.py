@@ -109,7 +109,7 @@ class Broadcasts(Part):
 
     async def extend_broadcasts(self, counts: Mapping[BroadcastSource, int]) -> dict[BroadcastSource, int]:
         """Upsert the heads."""
-        return dict(await self._run(_extend, sorted(counts.items()))) if counts else {}
+        return dict(map(tuple, await self._run(_extend, sorted(counts.items())))) if counts else {}
 
     async def insert_broadcasts(self, entries: Sequence[BroadcastEntry]) -> None:
         """Store rows."""
@@ -360,18 +360,20 @@ async def read_heard(connection: Executing, dialect: Dialect, wants: Sequence[Wa
     """
     begin = "CASE w.source WHEN 'be' THEN s.from_be ELSE s.from_bs END"
     end = "CASE w.source WHEN 'be' THEN s.until_be ELSE s.until_bs END"
-    rows = [(index, w.user, w.source, w.after, w.limit) for index, w in enumerate(wants)]
+    rows = [(index, w.user, w.source, w.after) for index, w in enumerate(wants)]
+    most = max(want.limit for want in wants)
     statement = text(
         f"SELECT w.want, e.seq, e.type, {MESSAGE_COLUMNS} FROM "
-        f"{dialect.rows('want:int', 'user_id', 'source', 'low:int', 'most:int')} w"
-        " JOIN subscriptions s ON s.user_id = w.user_id"
-        " JOIN broadcast_events e ON e.source = w.source AND e.channel = s.channel AND e.seq IN ("
+        f"{dialect.rows('want:int', 'user_id', 'source', 'low:int')} w"
+        # SQLite takes the order of CROSS JOIN as it stands, and without statistics it would guess a worse one.
+        " CROSS JOIN subscriptions s CROSS JOIN broadcast_events e CROSS JOIN messages m"
+        " WHERE s.user_id = w.user_id AND m.id = e.message_id AND e.source = w.source AND e.seq IN ("
         "SELECT n.seq FROM broadcast_events n WHERE n.source = w.source AND n.channel = s.channel AND n.seq > w.low"
-        f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) ORDER BY n.seq LIMIT w.most)"
-        " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
+        f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) ORDER BY n.seq LIMIT :most)"
+        " ORDER BY w.want, e.seq"
     )
     pages: list[list[Entry]] = [[] for _ in wants]
-    for want, position, type_, *columns in (await connection.execute(statement, as_rows(rows))).all():
+    for want, position, type_, *columns in (await connection.execute(statement, as_rows(rows) | {"most": most})).all():
         if len(pages[want]) < wants[want].limit:
             pages[want].append(Entry(position, to_message(columns), type_ or MESSAGE))
     return pages
