@@ -28,6 +28,7 @@ from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, Reque
 from aldis.domain.errors import AldisError
 from aldis.gateway.app import GatewayApp
 from aldis.gateway.context import GatewayContext, GatewayLimits
+from aldis.gateway.http_streams import GatewayHttpStreams
 from aldis.gateway.hub import Hub
 from aldis.gateway.server import DrainingServer, build_config
 from aldis.ports.limiter import Rate
@@ -130,8 +131,8 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
         core = await stack.enter_async_context(_open_core(settings))
         node = f"{os.uname().nodename}-{secrets.token_hex(4)}"
         hub, health = _build_hub(core, node, settings), ProcessHealth(core.clock)
-        http = build_app(_api_dependencies(core, hub, health, settings))
         context = _gateway_context(core, hub, node, settings)
+        http = build_app(_api_dependencies(core, hub, context, health, settings))
         await stack.enter_async_context(core.backplane.listen(node, hub.on_ring))
         await stack.enter_async_context(hub.running())
         await stack.enter_async_context(
@@ -236,13 +237,16 @@ def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gat
     )
 
 
-def _api_dependencies(core: Core, hub: Hub, health: ProcessHealth, settings: Settings) -> ApiDependencies:
+def _api_dependencies(
+    core: Core, hub: Hub, context: GatewayContext, health: ProcessHealth, settings: Settings
+) -> ApiDependencies:
     limits = settings.limits
     return ApiDependencies(
         store=core.store,
         committer=core.committer,
         moves=core.moves,
         subscriptions=core.subscriptions,
+        streams=GatewayHttpStreams(context),
         authenticator=core.authenticator,
         channel=core.channels.channel,
         limiter=core.limiter,

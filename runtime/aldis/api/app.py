@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from aldis import __version__
-from aldis.api import conversations, messages, operations, page, schemas, subscriptions
+from aldis.api import conversations, events, messages, operations, page, schemas, subscriptions
 from aldis.api.access import Access
 from aldis.api.dependencies import ApiDependencies
 from aldis.api.errors import MEDIA_TYPE, add_error_table
@@ -33,7 +33,14 @@ def build_app(api: ApiDependencies) -> FastAPI:
     add_error_table(app)
     app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
-    for router in (messages.router, conversations.router, subscriptions.router, operations.router, page.router):
+    for router in (
+        messages.router,
+        conversations.router,
+        subscriptions.router,
+        events.router,
+        operations.router,
+        page.router,
+    ):
         app.include_router(router)
     app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app

@@ -13,6 +13,7 @@ from aldis.domain.ids import MAX_NAME, ConversationId, DeviceId, UserId
 from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
+from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.store import Store
 from aldis.services.audience import Subscriptions
@@ -103,6 +104,7 @@ class ApiDependencies:
     committer: Committer
     moves: Moves
     subscriptions: Subscriptions
+    streams: HttpStreams
     authenticator: Authenticator
     channel: ChannelLookup
     limiter: Limiter

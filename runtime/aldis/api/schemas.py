@@ -139,6 +139,21 @@ class AckQuery(Asked):
     device: Name
 
 
+class EventsQuery(Asked):
+    """From where to read, and as which device; `Last-Event-ID` goes before `cursor`."""
+
+    device: Name | None = None
+    cursor: PageCursor | None = None
+
+
+class SyncQuery(Asked):
+    """The same, and how many seconds to wait when there is nothing."""
+
+    device: Name | None = None
+    cursor: PageCursor | None = None
+    wait: Annotated[float, Field(ge=0, le=60)] = 25
+
+
 class Problem(Given):
     """RFC 9457: why a call failed. `code` is stable; `field` is the path of what is wrong."""
 
@@ -339,6 +354,14 @@ class SubscribersAnswer(Given):
 
     items: list[SubscriberAnswer]
     next: str | None
+
+
+class SyncAnswer(Given):
+    """Frames as a socket would have got them, and the cursor to ask with next."""
+
+    frames: list[dict[str, Any]]
+    cursor: str
+    recovered: bool
 
 
 class BadgeAnswer(Given):

@@ -19,6 +19,7 @@ from aldis.gateway.close_codes import CloseCode, close_code_of
 from aldis.gateway.connection import Connection
 from aldis.gateway.frames import BadFrame, Command, ConnectBody, RefusedCommand, SendBody
 from aldis.gateway.hub import feed_now
+from aldis.gateway.opening import open_connection, welcome_of
 from aldis.services.compose import chat, check_user_draft
 from aldis.services.connect_device import ConnectDevice
 from aldis.services.store_moves import Read
@@ -127,7 +128,7 @@ class CommandReader:
         if attachment is None or connection.closed:
             return
         connection.attach(attachment.start, attachment.head)
-        connection.write(frames.reply(command_id, "connect", self._welcome(attachment)))
+        connection.write(frames.reply(command_id, "connect", welcome_of(connection, attachment)))
         context.metrics.connections_opened.inc()
         if connection.behind:
             context.metrics.gap_reads.labels(reason="connect").inc()
@@ -136,14 +137,11 @@ class CommandReader:
 
     async def _register(self, command_id: int | None, wanted: ConnectDevice) -> Attachment | None:
         """Where the device starts to read; None when it was turned away."""
-        connection, context = self._connection, self._connection.context
+        connection = self._connection
         if connection.closed:
             return None  # by what came right behind the connect; the hub would keep it for ever
         try:
-            context.hub.add(connection)
-            await context.presence.register(context.node, [wanted.user])
-            attachment = await context.connector.connect(wanted)
-            await context.hub.broadcaster.admit(connection)
+            attachment = await open_connection(connection, wanted)
         except AldisError as error:
             self._turn_away(command_id, _within("connect", error))
             return None
@@ -152,22 +150,6 @@ class CommandReader:
     def _turn_away(self, command_id: int | None, error: Rejected | Unavailable) -> None:
         self._connection.write_error(command_id, error)
         self._connection.close(close_code_of(error.code))
-
-    def _welcome(self, attachment: Attachment) -> dict[str, object]:
-        connection, limits = self._connection, self._connection.context.limits
-        return {
-            "connection": connection.connection_id,
-            "user": connection.user,
-            "cursor": connection.cursor,
-            "recovered": attachment.recovered,
-            "ping_interval": limits.ping_interval,
-            "limits": {
-                "content_bytes": limits.content_bytes,
-                "messages_per_second": limits.user.per_second,
-                "burst": limits.user.burst,
-                "connections": limits.connections_per_user,
-            },
-        }
 
     # -- commands of a connected client -------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from aldis.domain.streams import LANES, SOURCES, BroadcastSource, Event, Source
 from aldis.gateway.close_codes import REASONS, CloseCode
 from aldis.gateway.context import GatewayContext
 from aldis.gateway.frames import disconnect_frame, error_frame
-from aldis.gateway.protocol import HubProtocol, text_frame
+from aldis.gateway.outlet import Outlet
+from aldis.gateway.protocol import text_frame
 from aldis.services.store_moves import Sent
 
 STANDARD_ROOM = 64 * 1024  # bytes unsent beyond which all but express waits in the store
@@ -54,7 +55,7 @@ class Connection:
         "written",
     )
 
-    def __init__(self, protocol: HubProtocol, context: GatewayContext, header_token: str | None) -> None:
+    def __init__(self, protocol: Outlet, context: GatewayContext, header_token: str | None) -> None:
         self.protocol = protocol
         self.context = context
         self.header_token = header_token

@@ -229,6 +229,11 @@ def reply(command_id: int | None, name: str, body: object) -> bytes:
     return _encode({"id": command_id, name: body})
 
 
+def news(name: str, body: object) -> bytes:
+    """What nobody asked for."""
+    return _encode({name: body})
+
+
 def sent_reply(command_id: int | None, stored: Stored, created_ms: int) -> bytes:
     """The answer to a send."""
     return _encode(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import msgspec
@@ -15,6 +16,7 @@ from aldis.adapters.memory.presence import MemoryPresence
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.api.app import build_app
 from aldis.api.dependencies import ApiDependencies, Rates
+from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Rate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
@@ -55,6 +57,7 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         committer=committer,
         moves=moves,
         subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=store.channel),
+        streams=cast("HttpStreams", None),
         authenticator=Authenticator(store=store, clock=clock, rules=TokenRules(secrets=(SECRET,))),
         channel=store.channel,
         limiter=MemoryLimiter(clock=clock),

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 import httpx2
 import yaml
@@ -172,12 +172,12 @@ class Station:
         self.http = http
         self._key = key
 
-    async def broadcast(self, channel: str, text: str, **more: object) -> dict[str, object]:
+    async def broadcast(self, channel: str, text: str, **more: object) -> dict[str, Any]:
         """Send, and answer what the server said."""
         body = {"to": {"channel": channel}, "content": {"type": "text", "text": text}, **more}
         response = await self.http.post("/v1/messages", json=body, headers=self.backend)
         assert response.status_code == 201, response.text
-        answer: dict[str, object] = response.json()
+        answer: dict[str, Any] = response.json()
         return answer
 
     @property
@@ -199,16 +199,16 @@ class Station:
         response = await self.http.delete(f"/v1/subscriptions/{channel}", headers=self.user(user))
         assert response.status_code == 204, response.text
 
-    async def get(self, user: str, path: str) -> dict[str, object]:
+    async def get(self, user: str, path: str) -> dict[str, Any]:
         """What a user reads."""
         response = await self.http.get(path, headers=self.user(user))
         assert response.status_code == 200, response.text
-        answer: dict[str, object] = response.json()
+        answer: dict[str, Any] = response.json()
         return answer
 
 
 @asynccontextmanager
-async def on_air(server: Server, *channels: tuple[str, dict[str, object]]) -> AsyncIterator[Station]:
+async def on_air(server: Server, *channels: tuple[str, dict[str, str]]) -> AsyncIterator[Station]:
     """A backend with its channels declared."""
     for name, spec in channels:
         document = {

@@ -20,7 +20,11 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def station(server: Server) -> AsyncIterator[Station]:
-    channels = [("news", {}), ("secret", {"history": "Hidden"}), ("all", {"audience": "Everyone"})]
+    channels: list[tuple[str, dict[str, str]]] = [
+        ("news", {}),
+        ("secret", {"history": "Hidden"}),
+        ("all", {"audience": "Everyone"}),
+    ]
     async with on_air(server, *channels) as station:
         yield station
 

@@ -23,6 +23,7 @@ from aldis.domain.messages import Kind, Message, Sender, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage
 from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
+from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.audience import Subscriptions
@@ -149,6 +150,7 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
             clock=CLOCK,
             channel=store.channel,
         ),
+        streams=cast("HttpStreams", None),
         authenticator=Authenticator(store=store, clock=CLOCK, rules=TokenRules(secrets=(SECRET,))),
         channel=store.channel,
         limiter=MemoryLimiter(clock=CLOCK),
