@@ -57,7 +57,7 @@ async def _wait_gone(receive: Receive) -> None:
         pass
 
 
-@router.get("/v1/events", response_class=EventStreamResponse)
+@router.get("/v1/events", status_code=200, response_class=EventStreamResponse)
 async def stream_events(
     query: Annotated[schemas.EventsQuery, Query()],
     caller: CallingUser,
