@@ -1,13 +1,18 @@
 """Many sockets that hear the same messages, received as cheaply as Python can, so that the generator is no limit.
 
 Every socket's every frame is looked at: messages are numbered in their text, the number is found by its marker and
-must be the one after the last on that socket. Nothing else is decoded. One epoll watches all sockets and is itself
+must come where it came for all the others. Nothing else is decoded. One epoll watches all sockets and is itself
 watched by the event loop; a socket costs neither a transport nor a callback of its own.
+
+A delivery's time is the kernel's: when its bytes arrived at the socket, not when this process, which reads thousands of
+sockets on one core, got round to it. How long that took is told beside it.
 """
 
 import asyncio
 import select
 import socket
+import struct
+import time
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -16,8 +21,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from bench import wire
+from bench.common_order import CommonOrder, Hearing
 from bench.frames import NUMBER_LENGTH
-from bench.order import Order, Verdict
+from bench.order import Verdict
 from bench.process import HOST
 
 MARKER = b'"text":"'
@@ -25,6 +31,9 @@ MARKED = len(MARKER)
 READ = 64 * 1024  # bytes at a time
 AT_ONCE = 128  # sockets between two turns of whatever else runs on the loop
 CONNECT_TIMEOUT = 60.0
+_TIMESTAMP = 35  # SO_TIMESTAMPNS of Linux, which Python does not name
+_STAMP = struct.Struct("qq")
+_STAMP_SPACE = socket.CMSG_SPACE(_STAMP.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +51,15 @@ CENTRIFUGE = Dialect(path="/connection/websocket", ping=b"{}", pong=b"{}")
 
 
 class Listener:
-    """One socket: what of a frame has come so far, and the numbers it has had."""
+    """One socket: what of a frame has come so far, and how far it is in the common order."""
 
-    __slots__ = ("order", "rest", "socket")
+    __slots__ = ("hearing", "rest", "socket")
 
     def __init__(self, opened: socket.socket) -> None:
         """Begin before the first message."""
         self.socket = opened
         self.rest = b""
-        self.order = Order(-1)
+        self.hearing = Hearing()
 
 
 class Books:
@@ -60,9 +69,11 @@ class Books:
         """Begin at nought."""
         self.first = first
         self.intended = array("d")  # when message `first + n` was meant to be sent
-        self.delays = array("d")  # seconds of each delivery from then
         self.times = array("d")  # of each delivery
-        self.verdicts: Counter[Verdict] = Counter()  # of what did not come as the next
+        self.delays = array("d")  # seconds of each delivery from its intended time
+        self.pickups = array("d")  # seconds that each delivery lay in the socket
+        self.order = CommonOrder()
+        self.verdicts: Counter[Verdict] = Counter()
         self.closed = 0
         self.pings = 0
         self.strange: Counter[str] = Counter()
@@ -78,6 +89,7 @@ class Crowd:
         self._epoll = select.epoll()
         self._by_fd: dict[int, Listener] = {}
         self._first_free = 0
+        self._skew = _read_skew()
         self.books = Books()
 
     @asynccontextmanager
@@ -111,15 +123,16 @@ class Crowd:
         times = array("d", intended)
         first, self._first_free = self._first_free, self._first_free + len(times)
         for listener in self._by_fd.values():
-            listener.order = Order(first - 1)
+            listener.hearing = Hearing()
+        self._skew = _read_skew()
         self.books = Books(first)
         self.books.intended = times
         return range(first, self._first_free)
 
     def missing(self) -> int:
         """Count, over all sockets that still stand, the messages of the phase that have not come."""
-        last = self._first_free - 1
-        return sum(last - listener.order.last + len(listener.order.gaps) for listener in self._by_fd.values())
+        total = len(self.books.intended)
+        return sum(total - listener.hearing.distinct for listener in self._by_fd.values())
 
     @property
     def size(self) -> int:
@@ -156,7 +169,7 @@ class Crowd:
         self._welcome(Listener(opened), data[stop:])
 
     def _welcome(self, listener: Listener, data: bytes) -> None:
-        listener.order = Order(self._first_free - 1)
+        listener.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
         self._by_fd[listener.socket.fileno()] = listener
         self._epoll.register(listener.socket.fileno(), select.EPOLLIN)
         if data:
@@ -166,17 +179,24 @@ class Crowd:
         for fd, _ in self._epoll.poll(0, AT_ONCE):
             listener = self._by_fd[fd]
             try:
-                data = listener.socket.recv(READ)
+                data, notes, _, _ = listener.socket.recvmsg(READ, _STAMP_SPACE)
             except BlockingIOError:
                 continue
             except OSError:
-                data = b""
+                data, notes = b"", []
             if data:
-                self._take(listener, data, perf_counter())
+                self._take(listener, data, self._arrival(notes))
             else:
                 self._lose(listener)
 
-    def _take(self, listener: Listener, data: bytes, now: float) -> None:
+    def _arrival(self, notes: list[tuple[int, int, bytes]]) -> float:
+        """When the kernel had the last of what was read, by the clock that everything else goes by."""
+        if not notes:
+            return perf_counter()
+        seconds, nanoseconds = _STAMP.unpack(notes[0][2])
+        return float(seconds - self._skew + nanoseconds * 1e-9)
+
+    def _take(self, listener: Listener, data: bytes, arrived: float) -> None:
         if listener.rest:
             data = listener.rest + data
         frames, rest = wire.cut(data)
@@ -187,20 +207,18 @@ class Crowd:
                 self._on_other(listener, first, data[start:stop])
             while found >= 0:
                 text = found + MARKED
-                self._on_message(listener.order, int(data[text : text + NUMBER_LENGTH]), now)
+                self._on_message(listener.hearing, int(data[text : text + NUMBER_LENGTH]), arrived)
                 found = data.find(MARKER, text, stop)
 
-    def _on_message(self, order: Order, number: int, now: float) -> None:
+    def _on_message(self, hearing: Hearing, number: int, arrived: float) -> None:
         books = self.books
         if number < books.first:
             books.strange["of an earlier phase"] += 1
             return
-        if number == order.last + 1:
-            order.last = number
-        else:
-            books.verdicts[order.judge(number)] += 1
-        books.times.append(now)
-        books.delays.append(now - books.intended[number - books.first])
+        books.verdicts[books.order.judge(hearing, number)] += 1
+        books.times.append(arrived)
+        books.delays.append(arrived - books.intended[number - books.first])
+        books.pickups.append(perf_counter() - arrived)
 
     def _on_other(self, listener: Listener, first: int, payload: bytes) -> None:
         if first == wire.CLOSE:
@@ -218,6 +236,11 @@ class Crowd:
             self.books.closed += 1
             self._epoll.unregister(listener.socket.fileno())
             listener.socket.close()
+
+
+def _read_skew() -> float:
+    """How far the wall clock, which the kernel stamps by, is ahead of the clock of latencies."""
+    return time.time() - perf_counter()
 
 
 async def _read_until(opened: socket.socket, is_enough: Callable[[bytes], bool], data: bytes) -> bytes:

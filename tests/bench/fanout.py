@@ -1,8 +1,11 @@
 """One phase of broadcasts at a rate to a crowd, on whichever server: offered, received, counted, and told."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
+
+import msgspec
 
 from bench.crowd import Crowd
 from bench.figures import Figure, percentile
@@ -38,7 +41,7 @@ async def broadcast(
 
     def send(turn: int) -> None:
         posts.written(perf_counter() - crowd.books.intended[turn])
-        lines.ask(requests.build(numbers[turn]), lambda status, _: posts.on_answer(status, turn, crowd))
+        lines.ask(requests.build(numbers[turn]), lambda status, body: posts.on_answer(status, body, turn, crowd))
 
     await keep_pace(schedule, started, send)
     await wait_while_moving(
@@ -48,6 +51,13 @@ async def broadcast(
         most=DRAIN,
     )
     return _tell(crowd, posts, started + seconds, schedule=schedule, column=column, meter=meter)
+
+
+class _Answer(msgspec.Struct):
+    seq: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Requests:
@@ -67,17 +77,26 @@ class Posts:
         self.answers: list[float] = []  # milliseconds from the intended time
         self.lateness: list[float] = []
         self.refused: Counter[int] = Counter()
+        self.places: list[tuple[int, int]] = []  # (seq, number), as our answers tell
 
     def written(self, late: float) -> None:
         """Note how late the generator itself was."""
         self.lateness.append(late * 1000)
 
-    def on_answer(self, status: int, turn: int, crowd: Crowd) -> None:
-        """Take one answer."""
+    def on_answer(self, status: int, body: bytes, turn: int, crowd: Crowd) -> None:
+        """Take one answer, and with it the message's place where the server tells it."""
         if status in ANSWERED:
             self.answers.append((perf_counter() - crowd.books.intended[turn]) * 1000)
+            answer = _decode(body)
+            if answer.seq is not None:
+                self.places.append((answer.seq, crowd.books.first + turn))
         else:
             self.refused[status] += 1
+
+    def misplaced(self, heard: Sequence[int]) -> int:
+        """Count the places at which what was heard is not the order that the answers tell."""
+        told = [number for _, number in sorted(self.places)]
+        return sum(1 for one, other in zip(told, heard, strict=False) if one != other) + abs(len(told) - len(heard))
 
     @property
     def answered(self) -> int:
@@ -95,6 +114,7 @@ def _tell(crowd: Crowd, posts: Posts, until: float, *, schedule: Schedule, colum
     in_time = sum(1 for at in books.times if at <= until)
     delivered = in_time / schedule.seconds
     delays = [delay * 1000 for delay in books.delays]
+    pickups = [pickup * 1000 for pickup in books.pickups]
     p99 = percentile(delays, 0.99)
     cpu = meter.server_cpu()
     figures = [
@@ -104,13 +124,15 @@ def _tell(crowd: Crowd, posts: Posts, until: float, *, schedule: Schedule, colum
         Figure(name="delivery p99", unit="ms", column=column, value=p99),
         Figure(name="answer p50", unit="ms", column=column, value=percentile(posts.answers, 0.50)),
         Figure(name="answer p99", unit="ms", column=column, value=percentile(posts.answers, 0.99)),
+        Figure(name="pickup p99", unit="ms", column=column, value=percentile(pickups, 0.99)),
         Figure(name="send lateness p99", unit="ms", column=column, value=percentile(posts.lateness, 0.99)),
         Figure(name="published", column=column, value=len(posts.answers)),
         Figure(name="received", column=column, value=len(books.times)),
         never("refused", posts.refused.total(), column),
         never("missing", crowd.missing(), column),
         never("repeated", books.verdicts[Verdict.REPEATED], column),
-        never("out of order", books.verdicts[Verdict.JUMP] + books.verdicts[Verdict.LATE], column),
+        never("out of order", books.verdicts[Verdict.JUMP], column),
+        *([never("not in the order of seq", posts.misplaced(books.order.heard), column)] if posts.places else []),
         never("sockets closed", books.closed, column),
         never("frames not understood", books.strange.total(), column),
         Figure(name="server CPU each delivery", unit="µs", column=column, value=cpu / max(1, len(books.times)) * 1e6),
