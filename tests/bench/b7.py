@@ -89,7 +89,7 @@ async def measure(server: Server, options: Options) -> list[Figure]:
     size = QUICK if options.quick else FULL
     conversation = await _begin(server)
     started = perf_counter()
-    _fill(server, conversation, size.messages)
+    fill(server, conversation, size.messages)
     tell(f"B7: {size.messages:,} messages are laid up in {perf_counter() - started:.0f} s")
     depths = (0, size.messages // 2, size.messages - PAGE)
     schedule = Schedule(rate=size.rate, seconds=size.seconds, pairs=1, active=1)
@@ -113,7 +113,7 @@ async def _begin(server: Server) -> str:
     return msgspec.json.decode(body, type=Sent).conversation_id
 
 
-def _fill(server: Server, conversation: str, messages: int) -> None:
+def fill(server: Server, conversation: str, messages: int) -> None:
     """Copy the first message until the conversation has as many."""
     with closing(sqlite3.connect(server.database, timeout=60)) as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(messages)")]

@@ -129,6 +129,7 @@ def _tell(crowd: Crowd, posts: Posts, until: float, *, schedule: Schedule, colum
         Figure(name="published", column=column, value=len(posts.answers)),
         Figure(name="received", column=column, value=len(books.times)),
         never("refused", posts.refused.total(), column),
+        never("not answered", schedule.total - posts.answered, column),
         never("missing", crowd.missing(), column),
         never("repeated", books.verdicts[Verdict.REPEATED], column),
         never("out of order", books.verdicts[Verdict.JUMP], column),

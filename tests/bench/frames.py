@@ -110,10 +110,10 @@ def content_of(number: int) -> dict[str, str]:
     return {"type": "text", "text": f"{number:0{NUMBER_LENGTH}d}{_PADDING}"}
 
 
-def build_send(number: int, *, recipient: str) -> bytes:
+def build_send(number: int, *, recipient: str, priority: str = "normal") -> bytes:
     """Return the command that sends message `number`; its id and its text carry the number back."""
     return (
-        f'{{"id":{number},"send":{{"to":{{"user":"{recipient}"}},"client_id":"m{number}",'
+        f'{{"id":{number},"send":{{"to":{{"user":"{recipient}"}},"client_id":"m{number}","priority":"{priority}",'
         f'"content":{{"type":"text","text":"{number:0{NUMBER_LENGTH}d}{_PADDING}"}}}}}}'
     ).encode()
 

@@ -18,14 +18,14 @@ if (
 ):  # started as a file, only this folder is on the path; the modules are found from the one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench import b2, b3, b4, b5, b6, b7, results, table
+from bench import b2, b3, b4, b5, b6, b7, flood, results, table
 from bench.figures import Figure, combine, missed
 from bench.scenario import Options, Scenario, tell
 from bench.server import GENERATOR_CORE, ServerFailedError, open_server, pin, raise_file_limit
 
 SCENARIOS = {
     scenario.name: scenario
-    for scenario in (b2.SCENARIO, b3.SCENARIO, b4.SCENARIO, b5.SCENARIO, b6.SCENARIO, b7.SCENARIO)
+    for scenario in (b2.SCENARIO, b3.SCENARIO, b4.SCENARIO, b5.SCENARIO, b6.SCENARIO, b7.SCENARIO, flood.SCENARIO)
 }
 FILES_NEEDED = 16_000  # of one process: a socket for each of the 15,000 devices, and some
 
