@@ -88,6 +88,7 @@ class Frame(msgspec.Struct, gc=False):
 
 
 decode = msgspec.json.Decoder(Frame).decode
+encode = msgspec.json.Encoder().encode
 
 PONG = b'{"pong":{}}'
 _PADDING = "." * (TEXT_LENGTH - NUMBER_LENGTH)
@@ -99,10 +100,20 @@ def build_connect(*, token: str, device: str) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def build_send(number: int, *, recipient: str) -> bytes:
+def build_reader_connect(*, token: str) -> bytes:
+    """Return the first frame of a reader without a device, who gets events and moves nothing."""
+    return encode({"id": 0, "connect": {"token": token}})
+
+
+def content_of(number: int) -> dict[str, str]:
+    """Return a text of 100 bytes that carries the number."""
+    return {"type": "text", "text": f"{number:0{NUMBER_LENGTH}d}{_PADDING}"}
+
+
+def build_send(number: int, *, recipient: str, priority: str = "normal") -> bytes:
     """Return the command that sends message `number`; its id and its text carry the number back."""
     return (
-        f'{{"id":{number},"send":{{"to":{{"user":"{recipient}"}},"client_id":"m{number}",'
+        f'{{"id":{number},"send":{{"to":{{"user":"{recipient}"}},"client_id":"m{number}","priority":"{priority}",'
         f'"content":{{"type":"text","text":"{number:0{NUMBER_LENGTH}d}{_PADDING}"}}}}}}'
     ).encode()
 

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.figures import Figure
+from bench.peer import peer_version
 
 FOLDER = Path("bench")
 PACKAGES = (
@@ -37,6 +38,7 @@ def describe_surroundings() -> Json:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "sqlite": sqlite3.sqlite_version,
+        "centrifuge": peer_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "settings": {name: value for name, value in os.environ.items() if name.startswith("ALDIS_LIMITS")},
     }

@@ -1,4 +1,4 @@
-"""Measure Aldis: `python tests/bench/run.py [B2|B4|B6]... [--quick] [--runs 3]`.
+"""Measure Aldis: `python tests/bench/run.py [B2|B3|…]... [--quick] [--runs 3]`.
 
 Each run of each scenario has a server and a data folder of its own; the table tells the medians (the worst, for what
 must never happen). The table goes to standard output, progress to standard error, and everything to
@@ -18,12 +18,15 @@ if (
 ):  # started as a file, only this folder is on the path; the modules are found from the one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench import b2, b4, b6, results, table
+from bench import b2, b3, b4, b5, b6, b7, flood, results, table
 from bench.figures import Figure, combine, missed
 from bench.scenario import Options, Scenario, tell
 from bench.server import GENERATOR_CORE, ServerFailedError, open_server, pin, raise_file_limit
 
-SCENARIOS = {scenario.name: scenario for scenario in (b2.SCENARIO, b4.SCENARIO, b6.SCENARIO)}
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (b2.SCENARIO, b3.SCENARIO, b4.SCENARIO, b5.SCENARIO, b6.SCENARIO, b7.SCENARIO, flood.SCENARIO)
+}
 FILES_NEEDED = 16_000  # of one process: a socket for each of the 15,000 devices, and some
 
 
@@ -77,7 +80,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; all without")
     parser.add_argument("--quick", action="store_true", help="one run with smaller numbers")
     parser.add_argument("--runs", type=int, help="runs of each scenario (3, quick 1)")
-    parser.add_argument("--rates", type=_rates, default=(), help="B2: these rates and no search, as in 1000,3000")
+    parser.add_argument(
+        "--rates", type=_rates, default=(), help="B2 and B5: these rates and no search, as in 1000,3000"
+    )
     parser.add_argument("--server-prefix", default="", help="put in front of the server's command, for a profiler")
     arguments = parser.parse_args(words)
     if unknown := [name for name in arguments.scenarios if name not in SCENARIOS]:

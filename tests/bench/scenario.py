@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 from bench import tokens
 from bench.client import Seat
@@ -15,7 +16,7 @@ from bench.figures import Across, Figure, Target
 from bench.frames import build_connect
 from bench.ledger import Role
 from bench.server import Server
-from bench.usage import read_usage
+from bench.usage import Usage, read_usage
 
 HANDSHAKES_AT_ONCE = 200
 POLL = 0.01  # seconds
@@ -82,11 +83,20 @@ def no_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
+class Measured(Protocol):
+    """A server whose use of the machine can be told."""
+
+    def usage(self) -> Usage:
+        """Return its CPU seconds and memory."""
+        ...
+
+
 class Meter:
     """CPU seconds of the server and of the generator since the meter was made."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Measured) -> None:
         """Begin to measure."""
+        self._started = perf_counter()
         self._server = server
         self._server_before = server.usage()
         self._own_before = read_usage(os.getpid(), is_alone=True)
@@ -94,6 +104,11 @@ class Meter:
     def server_cpu(self) -> float:
         """Return the server's CPU seconds so far."""
         return self._server.usage().cpu_since(self._server_before)
+
+    def own_share(self) -> float:
+        """Return how much of the time the generator has been busy: near 1 it would be the limit."""
+        own = read_usage(os.getpid(), is_alone=True).cpu_since(self._own_before)
+        return own / (perf_counter() - self._started)
 
     def figures(self, column: str = "measured") -> list[Figure]:
         """Return the CPU of both and the server's memory."""

@@ -1,34 +1,41 @@
-"""The server under test: started on a core of its own with a new data folder, and always stopped by its pid."""
+"""The server under test: started on a core of its own with a new data folder, and always stopped."""
 
-import http.client
-import os
+import http
+import json
 import resource
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.process import (
+    GENERATOR_CORE,
+    HOST,
+    ServerFailedError,
+    free_port,
+    get,
+    pin,
+    start_on_server_core,
+    stop,
+    wait_ready,
+)
 from bench.usage import Usage, descendants, read_usage
 
-HOST = "127.0.0.1"
-SERVER_CORE = 0
-GENERATOR_CORE = 1
-READY_TIMEOUT = 60.0
-STOP_TIMEOUT = 30.0
+__all__ = ["GENERATOR_CORE", "HOST", "Server", "ServerFailedError", "open_server", "pin", "raise_file_limit"]
+
+COMMAND_TIMEOUT = 60.0
 # The limits stay on, raised so far that the load does not meet them.
-RAISED_LIMITS = {"ALDIS_LIMITS__MESSAGES_PER_SECOND": "1000000", "ALDIS_LIMITS__BURST": "1000000"}
-
-
-class ServerFailedError(RuntimeError):
-    """The server did not become ready, or ended by itself."""
+RAISED_LIMITS = {
+    "ALDIS_LIMITS__MESSAGES_PER_SECOND": "1000000",
+    "ALDIS_LIMITS__BURST": "1000000",
+    "ALDIS_LIMITS__KEY_MESSAGES_PER_SECOND": "1000000",
+    "ALDIS_LIMITS__KEY_BURST": "1000000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,17 @@ class Server:
 
     pid: int
     port: int
-    secret: str
+    folder: Path
+
+    @property
+    def secret(self) -> str:
+        """Return what user tokens are signed with."""
+        return (self.folder / "secret").read_text().strip()
+
+    @property
+    def database(self) -> Path:
+        """Return the file that holds all of it."""
+        return self.folder / "aldis.db"
 
     @property
     def url(self) -> str:
@@ -50,8 +67,26 @@ class Server:
 
     def metrics(self) -> str:
         """Return its metrics as they are now, or nothing when it has none."""
-        status, body = _get(self.port, "/metrics")
+        status, body = get(self.port, "/metrics")
         return body if status == http.HTTPStatus.OK else ""
+
+    def make_key(self) -> str:
+        """Return a backend's key for all channels."""
+        return self._aldis("key", "create", "bench").strip()
+
+    def apply_channel(self, name: str, spec: dict[str, object]) -> None:
+        """Declare a channel as an operator does."""
+        document = {"apiVersion": "aldis.dev/v1alpha1", "kind": "Channel", "metadata": {"name": name}, "spec": spec}
+        file = self.folder / f"{name}.channel.json"
+        file.write_text(json.dumps(document))  # JSON is YAML
+        self._aldis("channel", "apply", str(file))
+
+    def _aldis(self, *words: str) -> str:
+        command = [sys.executable, "-m", "aldis", *words, "--data-dir", str(self.folder)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
+        if ended.returncode:
+            raise ServerFailedError(f"aldis {' '.join(words)}: {ended.stderr.strip()}")
+        return ended.stdout
 
 
 def raise_file_limit() -> int:
@@ -61,66 +96,19 @@ def raise_file_limit() -> int:
     return hard
 
 
-def pin(core: int) -> None:
-    """Keep this process on one core, where there is more than one."""
-    if core in os.sched_getaffinity(0):
-        os.sched_setaffinity(0, {core})
-
-
 @contextmanager
 def open_server(*, prefix: str, log: Path) -> Iterator[Server]:
     """Run a server for as long as the block lasts; `prefix` goes in front of its command, for a profiler."""
     folder = Path(tempfile.mkdtemp(prefix="aldis-bench-"))
-    port = _free_port()
+    port = free_port()
     serve = [sys.executable, "-m", "aldis", "serve", "--host", HOST, "--port", str(port), "--data-dir", str(folder)]
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the server
+    process = start_on_server_core([*shlex.split(prefix), *serve], log=log, settings=RAISED_LIMITS)
     try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*shlex.split(prefix), *serve],
-                env={**RAISED_LIMITS, **os.environ},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        wait_ready(process, port, path="/readyz", log=log)
+        yield Server(_server_pid(process.pid), port, folder)
     finally:
-        os.sched_setaffinity(0, cores)
-    try:
-        _wait_ready(process, port, log)
-        yield Server(_server_pid(process.pid), port, (folder / "secret").read_text().strip())
-    finally:
-        _stop(process)
+        stop(process, _server_pid(process.pid))
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if _get(port, "/readyz")[0] == http.HTTPStatus.OK:
-            return
-        time.sleep(0.1)
-    raise ServerFailedError(f"the server did not become ready; it said:\n{log.read_text()[-4000:]}")
-
-
-def _get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
 
 
 def _server_pid(started: int) -> int:
@@ -130,14 +118,3 @@ def _server_pid(started: int) -> int:
         if arguments[1:4] == [b"-m", b"aldis", b"serve"]:
             return pid
     return started
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server first, so that a profiler in front of it can write its report, then what is left of it."""
-    if process.poll() is None:
-        os.kill(_server_pid(process.pid), signal.SIGTERM)
-    try:
-        process.wait(STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(STOP_TIMEOUT)
