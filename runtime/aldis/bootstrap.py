@@ -6,10 +6,12 @@ One AsyncExitStack opens all and closes all in reverse order; nothing else in th
 import fcntl
 import logging as stdlib_logging
 import os
+import resource
 import secrets
+import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import msgspec
 import structlog
 import uvloop
 
+from aldis.adapters.http.key_source import open_http_key_source
 from aldis.adapters.memory.backplane import MemoryBackplane
 from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
@@ -32,15 +35,17 @@ from aldis.gateway.http_streams import GatewayHttpStreams
 from aldis.gateway.hub import Hub
 from aldis.gateway.server import DrainingServer, build_config
 from aldis.ports.limiter import Rate
+from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules
 from aldis.services.channel_lookup import ChannelLookupCache
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
+from aldis.services.key_set import KeySet
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
 from aldis.services.ring import Ringer
-from aldis.settings import Settings, user_token_secret
+from aldis.settings import HMAC, Settings, accepted_secrets
 from aldis.telemetry import log as logging
 from aldis.telemetry.collector import Collector
 from aldis.telemetry.metrics import Metrics
@@ -50,6 +55,7 @@ from aldis.workers.loops import run_workers
 DAY_MS = 24 * 3600 * 1000
 CHECK_SECONDS = 5.0  # between looks at the database
 STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, after which the process is not usable
+OWN_FILES = 200  # for the database, requests and what the interpreter needs; the rest may be sockets
 TIDY_SECONDS = 5.0  # between the collector's turns
 
 log = structlog.get_logger(__name__)
@@ -71,11 +77,13 @@ class ProcessHealth:
     started: bool = False
     draining: bool = False
     answered: dict[str, float] = field(default_factory=dict)
+    key_set: KeySet | None = None
 
     def check(self) -> Mapping[str, float | None]:
         """Seconds since each dependency last answered well."""
         now = time.monotonic()
-        return {"database": now - self.answered["database"] if "database" in self.answered else None}
+        ages = {"database": now - self.answered["database"] if "database" in self.answered else None}
+        return ages | ({"jwks": self.key_set.age()} if self.key_set is not None else {})
 
     @property
     def usable(self) -> bool:
@@ -109,6 +117,8 @@ class Core:
     committer: GroupCommitter
     moves: MoveCommitter
     authenticator: Authenticator
+    gate: AddressGate
+    key_set: KeySet | None
     channels: ChannelLookupCache
     subscriptions: Subscriptions
 
@@ -130,7 +140,7 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(_open_core(settings))
         node = f"{os.uname().nodename}-{secrets.token_hex(4)}"
-        hub, health = _build_hub(core, node, settings), ProcessHealth(core.clock)
+        hub, health = _build_hub(core, node, settings), ProcessHealth(core.clock, key_set=core.key_set)
         context = _gateway_context(core, hub, node, settings)
         http = build_app(_api_dependencies(core, hub, context, health, settings))
         await stack.enter_async_context(core.backplane.listen(node, hub.on_ring))
@@ -146,7 +156,11 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
                 retention_ms=settings.stream_retention_days * DAY_MS,
             )
         )
-        chores = (spawn(health.watch(core.store), "health"), spawn(_tidy(hub, core.clock), "collector"))
+        chores = [
+            spawn(health.watch(core.store), "health"),
+            spawn(_tidy(hub, core.clock), "collector"),
+            spawn(core.authenticator.keys.keep_noting(), "key-use"),
+        ]
         stack.push_async_callback(cancel_and_wait, *chores)
         app = GatewayApp(context, http, is_draining=lambda: health.draining)
         yield Embedded(app, hub, health, core.store, core.metrics)
@@ -164,26 +178,26 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
     clock, metrics = SystemClock(), Metrics()
     backplane, presence = MemoryBackplane(metrics=metrics), MemoryPresence()
     ringer = Ringer(presence=presence, backplane=backplane)
-    rules = TokenRules(
-        secrets=(user_token_secret(settings),),
-        audience=settings.jwt.audience,
-        issuer=settings.jwt.issuer,
-        leeway_seconds=settings.jwt.leeway_seconds,
-    )
-    async with open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store:
+    limiter = MemoryLimiter(clock=clock)
+    async with (
+        open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store,
+        _open_key_set(settings, clock, metrics) as key_set,
+    ):
         channels = ChannelLookupCache(store=store, clock=clock)
         core = Core(
             store=store,
             broker=MemoryBroker(clock=clock, metrics=metrics),
             backplane=backplane,
             presence=presence,
-            limiter=MemoryLimiter(clock=clock),
+            limiter=limiter,
             clock=clock,
             metrics=metrics,
             ringer=ringer,
             committer=GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
-            authenticator=Authenticator(store=store, clock=clock, rules=rules),
+            authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
+            gate=AddressGate(limits=_address_limits(settings), limiter=limiter, clock=clock, metrics=metrics),
+            key_set=key_set,
             channels=channels,
             subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=channels.channel),
         )
@@ -192,6 +206,47 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
         finally:
             await core.committer.settle()
             await core.moves.settle()
+            await core.authenticator.keys.note_used()
+
+
+@asynccontextmanager
+async def _open_key_set(settings: Settings, clock: SystemClock, metrics: Metrics) -> AsyncGenerator[KeySet | None]:
+    """The issuer's keys, when there is an issuer."""
+    rules = settings.jwt
+    if rules.jwks_url is None:
+        yield None
+        return
+    async with open_http_key_source(rules.jwks_url) as source:
+        key_set = KeySet(
+            source=source,
+            clock=clock,
+            metrics=metrics,
+            ttl_seconds=rules.jwks_ttl_seconds,
+            algorithms=rules.allowed - {HMAC},
+        )
+        async with key_set.running():
+            yield key_set
+
+
+def _token_rules(settings: Settings) -> TokenRules:
+    return TokenRules(
+        secrets=accepted_secrets(settings),
+        audience=settings.jwt.audience,
+        issuer=settings.jwt.issuer,
+        leeway_seconds=settings.jwt.leeway_seconds,
+    )
+
+
+def _address_limits(settings: Settings) -> AddressLimits:
+    limits = settings.limits
+    return AddressLimits(
+        handshakes=Rate(limits.address_handshakes_per_second, limits.address_handshake_burst),
+        requests=Rate(limits.address_requests_per_second, limits.address_request_burst),
+        failures=Rate(limits.address_failures_per_second, limits.address_failure_burst),
+        connections=limits.connections_per_address,
+        trusted_proxies=settings.trusted_proxies or (),
+        exempt_loopback=limits.exempt_loopback,
+    )
 
 
 def _build_hub(core: Core, node: str, settings: Settings) -> Hub:
@@ -207,6 +262,16 @@ def _build_hub(core: Core, node: str, settings: Settings) -> Hub:
     )
 
 
+def _open_files() -> int:
+    """How many files this process may have open: as many as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # not everywhere may it be raised that far
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
 def _user_rate(settings: Settings) -> Rate:
     return Rate(settings.limits.messages_per_second, settings.limits.burst)
 
@@ -218,6 +283,7 @@ def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gat
         epoch=core.store.epoch,
         hub=hub,
         authenticator=core.authenticator,
+        gate=core.gate,
         connector=Connector(
             store=core.store, clock=core.clock, metrics=core.metrics, max_devices=limits.devices_per_user
         ),
@@ -230,6 +296,7 @@ def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gat
             user=_user_rate(settings),
             content_bytes=limits.content_bytes,
             connections_per_user=limits.connections_per_user,
+            connections=min(limits.connections, _open_files() - OWN_FILES),
             ping_interval=settings.ping_interval,
         ),
         clock=core.clock,
@@ -252,6 +319,7 @@ def _api_dependencies(
         limiter=core.limiter,
         rates=Rates(user=_user_rate(settings), key=Rate(limits.key_messages_per_second, limits.key_burst)),
         limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
+        gate=core.gate,
         clock=core.clock,
         metrics=core.metrics,
         health=health,

@@ -5,15 +5,28 @@ variable of its name (`jwt__secret`). A plain variable wins over a file. Only th
 environment; no error here ever shows a value.
 """
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "ALDIS_"
 SECRET_BYTES = 32  # as wide as the hash of HS256
@@ -21,6 +34,31 @@ SECRET_FILE = "secret"  # noqa: S105 - the name of the file, in the data folder
 
 Secret = Annotated[SecretStr, Field(min_length=SECRET_BYTES)]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+Algorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
+HMAC = "HS256"
+Words = BeforeValidator(lambda value: value.replace(",", " ").split() if isinstance(value, str) else value)
+Lines = BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)  # a secret may hold commas
+INTERNAL = (".localhost", ".cluster.local", ".internal", ".svc")  # names that stay on the machine or in the cluster
+
+
+def _check_key_url(url: str) -> str:
+    """Keys that come over the open network in the clear are anybody's keys."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in {"https", "http"} or not host or parts.username is not None or parts.fragment:
+        raise ValueError("must be an https address without a user name")
+    if parts.scheme == "http" and not _is_internal(host):
+        raise ValueError("must be https; http is for this machine and for names within a cluster")
+    return url
+
+
+def _is_internal(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host or host.endswith(INTERNAL)
 
 
 class InvalidSettings(Exception):
@@ -33,9 +71,26 @@ class JwtSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     secret: Secret | None = None
+    previous_secrets: Annotated[tuple[Secret, ...] | None, NoDecode, Lines] = None
+    jwks_url: Annotated[str, AfterValidator(_check_key_url)] | None = None
+    jwks_ttl_seconds: float = Field(default=300, ge=10, le=24 * 3600)
+    algorithms: Annotated[tuple[Algorithm, ...] | None, NoDecode, Words] = None
     audience: Word | None = None
     issuer: Word | None = None
     leeway_seconds: int = Field(default=30, ge=0, le=300)
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The algorithms that count; without a setting all that there are keys for."""
+        return frozenset(self.algorithms if self.algorithms is not None else get_args(Algorithm))
+
+    @model_validator(mode="after")
+    def _some_key_counts(self) -> Self:
+        if self.jwks_url is None and HMAC not in self.allowed:
+            raise ValueError(f"algorithms without {HMAC} need a jwks_url")
+        if self.jwks_url is not None and self.allowed == {HMAC}:
+            raise ValueError(f"a jwks_url needs algorithms besides {HMAC}")
+        return self
 
 
 class LimitSettings(BaseModel):
@@ -51,6 +106,15 @@ class LimitSettings(BaseModel):
     devices_per_user: int = Field(default=20, ge=1)
     content_bytes: int = Field(default=32 * 1024, ge=1)
     recipients: int = Field(default=1000, ge=1)
+    connections: int = Field(default=50_000, ge=1)
+    connections_per_address: int = Field(default=5_000, ge=1)
+    address_handshakes_per_second: float = Field(default=100, gt=0)
+    address_handshake_burst: int = Field(default=2_000, ge=1)
+    address_requests_per_second: float = Field(default=2_000, gt=0)
+    address_request_burst: int = Field(default=10_000, ge=1)
+    address_failures_per_second: float = Field(default=10, gt=0)
+    address_failure_burst: int = Field(default=200, ge=1)
+    exempt_loopback: bool = False
 
 
 class Settings(BaseSettings):
@@ -66,6 +130,7 @@ class Settings(BaseSettings):
     database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, Words] = None
     ping_interval: float = Field(default=25, gt=0)  # seconds between signs of life asked of a socket
     drain_seconds: float = Field(default=10, ge=0)
     stream_retention_days: int = Field(default=30, ge=1)
@@ -132,6 +197,14 @@ def user_token_secret(settings: Settings) -> str:
     """The secret that user tokens are signed with: the one that was set, else the data folder's."""
     secret = settings.jwt.secret
     return secret.get_secret_value() if secret is not None else embedded_secret(settings.data_dir)
+
+
+def accepted_secrets(settings: Settings) -> tuple[str, ...]:
+    """The secrets whose tokens count: the one that signs, and earlier ones; none when HS256 is not allowed."""
+    if HMAC not in settings.jwt.allowed:
+        return ()
+    previous = settings.jwt.previous_secrets or ()
+    return (user_token_secret(settings), *(secret.get_secret_value() for secret in previous))
 
 
 def embedded_secret(data_dir: Path) -> str:

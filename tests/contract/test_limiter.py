@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from aldis.adapters.memory.clock import DrivenClock
 from aldis.adapters.memory.limiter import MemoryLimiter
+from aldis.adapters.memory.token_bank import MemoryTokenBank
 from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
+from aldis.services.leasing_limiter import LeasingLimiter
 
 MakeLimiter = Callable[[Clock], Limiter]
 
@@ -19,7 +21,12 @@ def make_memory(clock: Clock) -> Limiter:
     return MemoryLimiter(clock=clock)
 
 
-ADAPTERS: dict[str, MakeLimiter] = {"memory": make_memory}
+def make_leasing(clock: Clock) -> Limiter:
+    """One process that is alone at its bank."""
+    return LeasingLimiter(bank=MemoryTokenBank(clock=clock), local=MemoryLimiter(clock=clock), clock=clock)
+
+
+ADAPTERS: dict[str, MakeLimiter] = {"memory": make_memory, "leasing": make_leasing}
 every_adapter = pytest.mark.parametrize("make", ADAPTERS.values(), ids=ADAPTERS)
 
 rates = st.builds(Rate, st.floats(0.01, 5000), st.integers(1, 50))

@@ -574,6 +574,20 @@ async def test_keys_of_backends_are_kept_and_revoked(store: Store) -> None:
     assert await store.api_key("none") is None
 
 
+async def test_keys_of_backends_expire_and_tell_of_their_use(store: Store) -> None:
+    """The end of a key can be moved; its last use only moves forward, and is left alone by whoever ends the key."""
+    key = ApiKey(id="k1", name="shop", hash="h", scopes=frozenset({Scope.SEND}), channels=frozenset(), created_at=NOW)
+    async with store.begin() as transaction:
+        await transaction.put_api_key(key)
+        await transaction.note_keys_used({"k1": LATER, "none": LATER})
+    async with store.begin() as transaction:
+        await transaction.note_keys_used({"k1": NOW})
+        await transaction.put_api_key(replace(key, expires_at=LATER))
+
+    assert await store.api_key("k1") == replace(key, expires_at=LATER, last_used_at=LATER)
+    assert await store.api_key("none") is None
+
+
 async def test_channels_are_kept_by_name(store: Store) -> None:
     """A channel is stored whole and replaced whole."""
     news = Channel(name="news", type=ChannelType.NOTIFICATION, time_to_live_ms=5)

@@ -10,6 +10,7 @@ from aldis import __version__
 from aldis.api import conversations, events, messages, operations, page, schemas, subscriptions
 from aldis.api.access import Access
 from aldis.api.dependencies import ApiDependencies
+from aldis.api.door import Door
 from aldis.api.errors import MEDIA_TYPE, add_error_table
 from aldis.api.limits import BodyLimit
 
@@ -32,6 +33,7 @@ def build_app(api: ApiDependencies) -> FastAPI:
     app.state.api = api
     add_error_table(app)
     app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
+    app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
     for router in (
         messages.router,

@@ -1,4 +1,4 @@
-"""Who is calling, for the handlers: any caller, or a user."""
+"""Who is calling, for the handlers: any caller, a user, or a backend that administers."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from aldis.api.dependencies import Api
-from aldis.domain.callers import Caller, UserCaller
+from aldis.domain.callers import BackendCaller, Caller, Scope, UserCaller
 from aldis.domain.errors import Rejected
 
 SCHEME = HTTPBearer(
@@ -17,8 +17,20 @@ SCHEME = HTTPBearer(
 
 
 async def find_caller(request: Request, api: Api) -> Caller:
-    """The user or the backend that calls."""
-    return await api.authenticator.authenticate(request.headers.get("authorization"))
+    """The user or the backend that calls; who is wrong too often from one address is told to wait."""
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known  # `door` has found out already
+    address: str | None = getattr(request.state, "address", None)
+    header = request.headers.get("authorization")
+    if api.gate is None:
+        return await api.authenticator.authenticate(header)
+    try:
+        return await api.authenticator.authenticate(header, may_look_up=api.gate.may_look_up(address))
+    except Rejected as error:
+        if error.code == "unauthorized":
+            api.gate.count_failure(address)
+        raise
 
 
 async def find_user(caller: Annotated[Caller, Depends(find_caller)]) -> UserCaller:
@@ -28,5 +40,14 @@ async def find_user(caller: Annotated[Caller, Depends(find_caller)]) -> UserCall
     return caller
 
 
+async def find_admin(caller: Annotated[Caller, Depends(find_caller)]) -> BackendCaller:
+    """The backend that administers."""
+    if not isinstance(caller, BackendCaller):
+        raise Rejected("forbidden", "this is for backends; call it with a key that has the scope admin")
+    caller.check_scope(Scope.ADMIN)
+    return caller
+
+
 AnyCaller = Annotated[Caller, Depends(find_caller)]
 CallingUser = Annotated[UserCaller, Depends(find_user)]
+CallingAdmin = Annotated[BackendCaller, Depends(find_admin)]

@@ -16,6 +16,7 @@ from aldis.ports.clock import Clock
 from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.store import Store
+from aldis.services.address_gate import AddressGate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator
 from aldis.services.compose import ChannelLookup
@@ -98,7 +99,11 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
-    """All of it. `connections` is None where one process does not know them all: there the page shows none."""
+    """All of it.
+
+    `connections` is None where one process does not know them all: there the page shows none. Without a `gate` clients
+    are not limited by their address.
+    """
 
     store: Store
     committer: Committer
@@ -115,6 +120,7 @@ class ApiDependencies:
     connections: Callable[[], Sequence[tuple[str, str | None, str, int]]] | None
     encoder: msgspec.json.Encoder
     limits: RequestLimits = field(default_factory=RequestLimits)
+    gate: AddressGate | None = None
 
 
 async def find_api(request: Request) -> ApiDependencies:

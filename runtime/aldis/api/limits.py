@@ -5,6 +5,7 @@ A body that is too large is refused while it streams in, before anything has par
 """
 
 import math
+from typing import NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -54,13 +55,67 @@ def too_large(limit: int) -> Rejected:
     return Rejected("too_large", f"a request's body has at most {limit} bytes")
 
 
+class Spent(NamedTuple):
+    """A bucket that does not have what was asked for."""
+
+    name: str
+    rate: Rate
+    wait_ms: int
+    headers: dict[str, str]
+
+
 def take_tokens(request: Request, caller: Caller, cost: int, api: ApiDependencies) -> None:
     """Take a token for each message, or raise `Rejected("rate_limited")`; the answer's headers tell either way."""
     key, name, rate = bucket_of(caller, api)
     wait_ms = api.limiter.take(key, rate, min(cost, rate.burst))
-    request.state.rate_limit_headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    request.state.rate_limit_headers = headers
     if wait_ms:
-        raise Rejected("rate_limited", f"at most {rate.per_second:g} messages a second", retry_after_ms=wait_ms)
+        raise rate_limited(Spent(name, rate, wait_ms, headers))
+
+
+def spent_bucket(caller: Caller, api: ApiDependencies) -> Spent | None:
+    """A sender's bucket when there is nothing in it; it is only looked at."""
+    key, name, rate = bucket_of(caller, api)
+    if api.limiter.remaining(key, rate) > 0:
+        return None
+    wait_ms = api.limiter.take(key, rate)
+    return Spent(name, rate, wait_ms, rate_limit_headers(name, rate, 0)) if wait_ms else None
+
+
+async def take_channel_tokens(
+    request: Request, caller: Caller, name: str | None, cost: int, api: ApiDependencies
+) -> None:
+    """Take as many from the channel's own limit, if it has one, when a backend sends into it; all backends share it.
+
+    The burst has room for the largest call, so that none is refused for ever.
+    """
+    if name is None or isinstance(caller, UserCaller):
+        return
+    channel = await api.channel(name)
+    if channel is None or channel.messages_per_second is None:
+        return
+    rate = channel_rate(channel.messages_per_second, api.limits.recipients)
+    key = f"channel:{name}"
+    wait_ms = api.limiter.take(key, rate, min(cost, rate.burst))
+    told = rate_limit_headers("channel", rate, api.limiter.remaining(key, rate))
+    before: dict[str, str] = getattr(request.state, "rate_limit_headers", {})
+    headers = {header: ", ".join(filter(None, (before.get(header), value))) for header, value in told.items()}
+    request.state.rate_limit_headers = headers
+    if wait_ms:
+        raise rate_limited(Spent("channel", rate, wait_ms, headers))
+
+
+def channel_rate(messages_per_second: int, recipients: int) -> Rate:
+    """The bucket of a channel: bursts of two seconds, and never less than one call may have recipients."""
+    return Rate(messages_per_second, max(2 * messages_per_second, recipients))
+
+
+def rate_limited(spent: Spent) -> Rejected:
+    """The refusal of a send."""
+    channel = spent.name == "channel"
+    words = f"at most {spent.rate.per_second:g} messages a second{' into this channel' if channel else ''}"
+    return Rejected("rate_limited", words, field="channel" if channel else None, retry_after_ms=spent.wait_ms)
 
 
 def bucket_of(caller: Caller, api: ApiDependencies) -> tuple[str, str, Rate]:

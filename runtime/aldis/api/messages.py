@@ -11,7 +11,7 @@ from aldis.api import answers, schemas
 from aldis.api.auth import AnyCaller
 from aldis.api.dependencies import Api
 from aldis.api.errors import to_json
-from aldis.api.limits import take_tokens
+from aldis.api.limits import take_channel_tokens, take_tokens
 from aldis.api.paging import RECIPIENT_PLACE, decode_place, encode_place
 from aldis.domain.content import json_content, text_content
 from aldis.domain.errors import Rejected, Unavailable
@@ -40,7 +40,9 @@ async def send_message(
     """Send to a user, to several, into a conversation, or to all who hear a channel. 201 means that it is committed."""
     check_recipients(body, api.limits.recipients)
     draft = to_draft(body, idempotency_key, content_bytes=api.limits.content_bytes)
-    take_tokens(request, caller, len(body.to.users or [""]), api)
+    cost = len(body.to.users or [""])
+    take_tokens(request, caller, cost, api)
+    await take_channel_tokens(request, caller, draft.to_channel or draft.channel, cost, api)
     commands = await compose(draft, caller, store_channel=api.channel, now_ms=api.clock.now_ms())
     outcomes = await api.committer.send(commands)
     check_any_stored(outcomes)

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from aldis.cli.options import AsJson, DataDir, read_name
+from aldis.cli.options import AsJson, DataDir, read_duration, read_name
+from aldis.domain.callers import SENDING, Scope
+
+Expires = Annotated[
+    int | None,
+    typer.Option(
+        parser=read_duration,
+        metavar="DURATION",
+        help="How long it is valid, as 90d [default: for ever].",
+        show_default=False,
+    ),
+]
 
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of backends.")
 channels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Channels, without Kubernetes.")
@@ -19,20 +30,43 @@ def create_key(
         list[str] | None,
         typer.Option(parser=read_name, metavar="CHANNEL", help="Only for this channel; may be given several times."),
     ] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What it may do, several times for more [default: send and send_as].", show_default=False),
+    ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="It may administer, too.")] = False,
+    expires: Expires = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it; it is not to be had again."""
     from aldis.cli import keys as commands
 
-    commands.create(name, channels=channel or [], is_admin=admin, data_dir=data_dir, as_json=as_json)
+    scopes = {*(scope or SENDING), *([Scope.ADMIN] if admin else [])}
+    commands.create(name, channels=channel or [], scopes=scopes, expires_in=expires, data_dir=data_dir, as_json=as_json)
+
+
+@keys.command("rotate")
+def rotate_key(
+    *,
+    name: Annotated[str, typer.Argument(parser=read_name, metavar="NAME", help="The backend's name, or a key's id.")],
+    overlap: Annotated[
+        int, typer.Option(parser=read_duration, metavar="DURATION", help="How long the old ones still work.")
+    ] = "24h",  # type: ignore[assignment]  # Typer reads a default as it reads what is typed
+    expires: Expires = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key with the same rights and print it; the old ones end after the overlap."""
+    from aldis.cli import keys as commands
+
+    commands.rotate(name, overlap=overlap, expires_in=expires, data_dir=data_dir, as_json=as_json)
 
 
 @keys.command("list")
 def list_keys(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="The revoked ones, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The ones that have ended, too.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

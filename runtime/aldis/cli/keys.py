@@ -1,7 +1,7 @@
 """`aldis key`: backend keys. The secret is printed once, on standard output and alone, so that it can be piped."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,21 @@ from aldis.cli.terminal import say
 from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.ids import rfc3339
 from aldis.services.authenticate import KEY_MEMORY_MS
-from aldis.services.issue_key import SENDING, IssuedKey, issue_key, list_keys, parse_key, revoke_key
+from aldis.services.issue_key import IssuedKey, RotatedKey, issue_key, list_keys, parse_key, revoke_key, rotate_key
 from aldis.settings import Settings
 
 
-def create(name: str, *, channels: Sequence[str], is_admin: bool, data_dir: Path | None, as_json: bool) -> None:
+def create(
+    name: str,
+    *,
+    channels: Sequence[str],
+    scopes: Collection[Scope],
+    expires_in: int | None,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
     """Make a key and print it."""
-    scopes = SENDING | {Scope.ADMIN} if is_admin else SENDING
-    issued = asyncio.run(_issue(name, channels, scopes, _settings(data_dir)))
+    issued = asyncio.run(_issue(name, channels, scopes, expires_in, _settings(data_dir)))
     if as_json:
         print_json({**to_json(issued.key), "key": issued.text})
         return
@@ -28,14 +35,28 @@ def create(name: str, *, channels: Sequence[str], is_admin: bool, data_dir: Path
     say(f"Keep it now: it is shown this once. `aldis key revoke {issued.key.id}` ends it.")
 
 
+def rotate(name: str, *, overlap: int, expires_in: int | None, data_dir: Path | None, as_json: bool) -> None:
+    """Make a key in the place of others and print it."""
+    rotated = asyncio.run(_rotate(name, overlap, expires_in, _settings(data_dir)))
+    issued = rotated.issued
+    if as_json:
+        print_json({**to_json(issued.key), "key": issued.text, "ending": [to_json(key) for key in rotated.ending]})
+        return
+    print(issued.text, flush=True)
+    say("Keep it now: it is shown this once.")
+    for key in rotated.ending:
+        say(f"{key.id} ({key.name}) ends at {_time(key.expires_at)}; `aldis key revoke {key.id}` ends it now.")
+
+
 def show(*, everything: bool, data_dir: Path | None, as_json: bool) -> None:
     """Print the keys."""
-    found = asyncio.run(_list(_settings(data_dir)))
-    keys = [key for key in found if everything or key.revoked_at is None]
+    found, now = asyncio.run(_list(_settings(data_dir))), SystemClock().now_ms()
+    keys = [key for key in found if everything or key.is_valid(now)]
     if as_json:
         print_json([to_json(key) for key in keys])
         return
-    header = ["ID", "NAME", "SCOPES", "CHANNELS", "CREATED", *(["REVOKED"] if everything else [])]
+    header = ["ID", "NAME", "SCOPES", "CHANNELS", "CREATED", "EXPIRES", "LAST USED"]
+    header += ["REVOKED"] if everything else []
     print("\n".join(build_table(header, [to_row(key)[: len(header)] for key in keys])))
 
 
@@ -55,15 +76,21 @@ def to_json(key: ApiKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "channels": sorted(key.channels),
         "created_at": rfc3339(key.created_at),
-        "revoked_at": rfc3339(key.revoked_at) if key.revoked_at is not None else None,
+        "expires_at": _time(key.expires_at) or None,
+        "last_used_at": _time(key.last_used_at) or None,
+        "revoked_at": _time(key.revoked_at) or None,
     }
 
 
 def to_row(key: ApiKey) -> list[str]:
     """A key for people."""
-    revoked = rfc3339(key.revoked_at) if key.revoked_at is not None else ""
     channels = ",".join(sorted(key.channels)) or "all"
-    return [key.id, key.name, ",".join(sorted(key.scopes)), channels, rfc3339(key.created_at), revoked]
+    times = (_time(at) for at in (key.created_at, key.expires_at, key.last_used_at, key.revoked_at))
+    return [key.id, key.name, ",".join(sorted(key.scopes)), channels, *times]
+
+
+def _time(at: int | None) -> str:
+    return rfc3339(at) if at is not None else ""
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -72,9 +99,18 @@ def _settings(data_dir: Path | None) -> Settings:
     return settings
 
 
-async def _issue(name: str, channels: Sequence[str], scopes: frozenset[Scope], settings: Settings) -> IssuedKey:
+async def _issue(
+    name: str, channels: Sequence[str], scopes: Collection[Scope], expires_in: int | None, settings: Settings
+) -> IssuedKey:
     async with open_admin_store(settings) as store:
-        return await issue_key(name, channels=channels, scopes=scopes, store=store, clock=SystemClock())
+        return await issue_key(
+            name, channels=channels, scopes=scopes, expires_in=expires_in, store=store, clock=SystemClock()
+        )
+
+
+async def _rotate(name: str, overlap: int, expires_in: int | None, settings: Settings) -> RotatedKey:
+    async with open_admin_store(settings) as store:
+        return await rotate_key(name, overlap=overlap, expires_in=expires_in, store=store, clock=SystemClock())
 
 
 async def _list(settings: Settings) -> list[ApiKey]:

@@ -15,6 +15,9 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+SENDING = frozenset({Scope.SEND, Scope.SEND_AS})  # what a key may do when nothing else is said
+
+
 @dataclass(frozen=True, slots=True)
 class UserCaller:
     """A user with a valid token; `expires_at` is its end, Unix seconds."""
@@ -55,4 +58,10 @@ class ApiKey:
     scopes: frozenset[Scope]
     channels: frozenset[str]
     created_at: int
+    expires_at: int | None = None
     revoked_at: int | None = None
+    last_used_at: int | None = None  # coarse: noted about once a minute
+
+    def is_valid(self, now_ms: int) -> bool:
+        """Whether it opens anything at `now_ms`."""
+        return self.revoked_at is None and (self.expires_at is None or now_ms < self.expires_at)

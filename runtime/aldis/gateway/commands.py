@@ -4,9 +4,13 @@ Sends are submitted in frame order and answered from a callback, so that nothing
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
+from aldis.domain.callers import UserCaller
 from aldis.domain.channels import CHAT
 from aldis.domain.cursors import parse_cursor
 from aldis.domain.devices import Attachment
@@ -20,6 +24,7 @@ from aldis.gateway.connection import Connection
 from aldis.gateway.frames import BadFrame, Command, ConnectBody, RefusedCommand, SendBody
 from aldis.gateway.hub import feed_now
 from aldis.gateway.opening import open_connection, welcome_of
+from aldis.services.authenticate import UnknownKey
 from aldis.services.compose import chat, check_user_draft
 from aldis.services.connect_device import ConnectDevice
 from aldis.services.store_moves import Read
@@ -27,7 +32,8 @@ from aldis.telemetry.tasks import spawn
 
 PAUSE_AT = 256  # unanswered sends and reads of one connection at which it is not read from any more
 RESUME_AT = 128
-REFUSALS = 1_000  # refused commands without one that was good, after which the client is sent away
+REFUSALS = 1_000  # refused commands, after which the client is sent away
+FORGIVEN = 20  # refusals that an accepted send makes up for: who sends up to 20 times his limit is only refused
 UNKNOWN_CHANNEL = "a user chats in the channel chat, or in a declared one by REST"
 
 log = structlog.get_logger(__name__)
@@ -36,12 +42,13 @@ log = structlog.get_logger(__name__)
 class CommandReader:
     """Reads one connection's frames; set as its protocol's `on_message`."""
 
-    __slots__ = ("_connecting", "_connection", "_refusals")
+    __slots__ = ("_connecting", "_connection", "_held", "_refusals")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._connecting = False
         self._refusals = 0
+        self._held: deque[tuple[bytes, bool]] | None = None  # frames behind one that waits for the issuer's keys
 
     def on_message(self, data: bytes, is_text: bool) -> None:  # noqa: FBT001 - uvicorn's seam hands it over so
         """Read a frame and do what it says."""
@@ -50,6 +57,9 @@ class CommandReader:
             return
         connection.heard_at = connection.context.clock.now_ms()
         connection.pinged = False
+        if self._held is not None:
+            self._held.append((data, is_text))  # at most what was received at once: the socket is not read meanwhile
+            return
         try:
             if not is_text:
                 raise BadFrame("frames are text")
@@ -69,6 +79,31 @@ class CommandReader:
             connection.close(CloseCode.BAD_FRAME)
         elif self._refusals >= REFUSALS:
             connection.close(CloseCode.TOO_MANY_REQUESTS)
+
+    def _hold_for(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Let frames wait behind one whose answer takes a while, so that they keep their order."""
+        self._held = deque()
+        self._connection.protocol.hold("keys")
+
+        async def work() -> None:
+            try:
+                await answer
+            finally:
+                self._go_on()
+
+        _ = spawn(work(), "connection-keys")
+
+    def _go_on(self) -> None:
+        held = self._take_held()
+        self._connection.protocol.release("keys")
+        while held and self._held is None:
+            self.on_message(*held.popleft())
+        if self._held is not None:  # the last one waits, too
+            self._held.extend(held)
+
+    def _take_held(self) -> deque[tuple[bytes, bool]]:
+        held, self._held = self._held or deque(), None
+        return held
 
     def _dispatch(self, command: Command) -> None:
         connection = self._connection
@@ -98,19 +133,29 @@ class CommandReader:
         if self._connecting:
             raise Rejected("not_connected", "this socket is connected already")
         self._connecting = True
+        token = body.token or self._connection.header_token or ""
         try:
-            wanted = self._identify(body)
-        except Rejected as error:
+            if not token:
+                raise Rejected("unauthorized", "connect needs a token", field="connect.token")
+            wanted = self._identify(body, self._connection.context.authenticator.authenticate_token(token))
+        except UnknownKey:
+            self._hold_for(self._connect_later(command_id, body, token))
+        except AldisError as error:
             self._turn_away(command_id, error)
-            return
-        _ = spawn(self._open(command_id, wanted), "connection-open")
+        else:
+            _ = spawn(self._open(command_id, wanted), "connection-open")
 
-    def _identify(self, body: ConnectBody) -> ConnectDevice:
+    async def _connect_later(self, command_id: int | None, body: ConnectBody, token: str) -> None:
+        """Connect when the issuer's keys have come. The rest goes on as if they had been there."""
+        try:
+            wanted = self._identify(body, await self._connection.context.authenticator.resolve_token(token))
+        except AldisError as error:
+            self._turn_away(command_id, error)
+        else:
+            _ = spawn(self._open(command_id, wanted), "connection-open")
+
+    def _identify(self, body: ConnectBody, caller: UserCaller) -> ConnectDevice:
         connection = self._connection
-        token = body.token or connection.header_token
-        if token is None:
-            raise Rejected("unauthorized", "connect needs a token", field="connect.token")
-        caller = connection.context.authenticator.authenticate_token(token)
         device = check_name(body.device.id, "connect.device.id") if body.device is not None else None
         platform = check_name(body.device.platform, "connect.device.platform") if body.device is not None else "unknown"
         cursor = parse_cursor(body.cursor, "connect.cursor") if body.cursor is not None else None
@@ -147,9 +192,10 @@ class CommandReader:
             return None
         return attachment
 
-    def _turn_away(self, command_id: int | None, error: Rejected | Unavailable) -> None:
-        self._connection.write_error(command_id, error)
-        self._connection.close(close_code_of(error.code))
+    def _turn_away(self, command_id: int | None, error: AldisError) -> None:
+        known = _known(error)
+        self._connection.write_error(command_id, known)
+        self._connection.close(close_code_of(known.code))
 
     # -- commands of a connected client -------------------------------------------------------------------------
 
@@ -162,7 +208,7 @@ class CommandReader:
         wait = context.limiter.take(f"user:{connection.user}", context.limits.user)
         if wait:
             raise Rejected("rate_limited", "too many messages; wait and send it again", retry_after_ms=wait)
-        self._refusals = 0
+        self._refusals = max(0, self._refusals - FORGIVEN)
         self._await_answer()
         started = asyncio.get_running_loop().time()
 
@@ -235,20 +281,39 @@ class CommandReader:
         connection.context.moves.read_nowait(read, answered)
 
     def _refresh(self, command_id: int | None, token: str) -> None:
+        try:
+            self._prolong(command_id, self._connection.context.authenticator.authenticate_token(token))
+        except UnknownKey:
+            self._hold_for(self._refresh_later(command_id, token))
+        except Unavailable as error:
+            self._connection.write_error(command_id, error)
+
+    async def _refresh_later(self, command_id: int | None, token: str) -> None:
+        try:
+            self._prolong(command_id, await self._connection.context.authenticator.resolve_token(token))
+        except Rejected as error:
+            self._refuse(command_id, error)
+        except AldisError as error:
+            self._connection.write_error(command_id, _known(error))
+
+    def _prolong(self, command_id: int | None, caller: UserCaller) -> None:
         connection = self._connection
-        caller = connection.context.authenticator.authenticate_token(token)
         if caller.user != connection.user:
             raise Rejected("forbidden", "the token is another user's", field="refresh.token")
+        if connection.closed:
+            return  # meanwhile; the hub would keep it for ever
         connection.expires_at = caller.expires_at
         connection.context.hub.expire_later(connection)
         connection.write(frames.reply(command_id, "refresh", {"expires_at": rfc3339(caller.expires_at * 1000)}))
 
 
+def _known(error: AldisError) -> Rejected | Unavailable:
+    return error if isinstance(error, Rejected | Unavailable) else Unavailable("this cannot be done now")
+
+
 def _within(command: str, error: AldisError) -> Rejected | Unavailable:
     """The error as it is answered: with the path that its field has in the frame, of which services know nothing."""
-    if isinstance(error, Unavailable):
-        return error
     if not isinstance(error, Rejected):
-        return Unavailable("this cannot be done now")
+        return _known(error)
     field = f"{command}.{error.field}" if error.field is not None else None
     return Rejected(error.code, error.message, field=field, retry_after_ms=error.retry_after_ms)

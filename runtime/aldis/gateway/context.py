@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.presence import Presence
+from aldis.services.address_gate import AddressGate
 from aldis.services.authenticate import Authenticator
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
@@ -24,6 +25,7 @@ class GatewayLimits:
     user: Rate
     content_bytes: int
     connections_per_user: int
+    connections: int  # of this process
     ping_interval: float  # seconds
 
 
@@ -35,6 +37,7 @@ class GatewayContext:
     epoch: str
     hub: "Hub"
     authenticator: Authenticator
+    gate: AddressGate
     connector: Connector
     committer: GroupCommitter
     moves: MoveCommitter

@@ -68,5 +68,6 @@ def build_config(app: object, *, host: str, port: int, content_bytes: int) -> uv
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe any client of this machine; see `domain/addresses.py`
         timeout_graceful_shutdown=HTTP_GRACE,
     )

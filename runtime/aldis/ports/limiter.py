@@ -1,7 +1,9 @@
 """The rate limiter: bursts are welcome, floods are not.
 
-Guarantees: over any time t a key is allowed at most `burst + rate * t` tokens, on one process exactly, across processes
-within the size of the blocks they lease. Deciding never waits.
+Guarantees: over any time t a key is allowed at most `burst + rate * t` tokens on one process. Where n processes share
+buckets through a bank (`ports/token_bank.py`), they allow together at most `(n + 1) * burst + rate * t`, because each
+may spend a burst before the bank has answered; while the bank does not answer, each limits by itself. Deciding never
+waits.
 """
 
 from typing import NamedTuple, Protocol

@@ -320,7 +320,11 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
     async def put_api_key(self, key: ApiKey) -> None:
-        """Store a key, or its revocation."""
+        """Store a key, or its end: its revocation or another time of expiry."""
+        ...
+
+    async def note_keys_used(self, used: Mapping[str, int]) -> None:
+        """Store when keys were last used (Unix ms, by id), where that is later than what is known; not empty."""
         ...
 
     async def put_channel(self, channel: Channel, now: int) -> None:

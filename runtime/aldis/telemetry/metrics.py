@@ -35,6 +35,7 @@ class Metrics:
         self._make_message_metrics()
         self._make_connection_metrics()
         self._make_process_metrics()
+        self._make_door_metrics()
 
     def render(self) -> bytes:
         """All of them in the Prometheus text format; serve it as `CONTENT_TYPE`."""
@@ -69,6 +70,12 @@ class Metrics:
         self.http_requests = self._counter("http_requests", "HTTP requests answered.", "method", "route", "status")
         self.http_seconds = self._histogram("http_seconds", "Time of an HTTP request.", SECONDS, "route")
         self.event_loop_lag_seconds = self._gauge("event_loop_lag_seconds", "How late the event loop last woke.")
+
+    def _make_door_metrics(self) -> None:
+        self.jwks_fetches = self._counter("jwks_fetches", "Fetches of the issuer's public keys.", "outcome")
+        self.jwks_keys = self._gauge("jwks_keys", "Public keys of the issuer that are known.")
+        self.jwks_fetched = self._gauge("jwks_fetched_timestamp_seconds", "When the issuer's keys were last fetched.")
+        self.address_limited = self._counter("address_limited", "Refusals by a client's address.", "limit")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"aldis_{name}_total", text, labels, registry=self.registry)

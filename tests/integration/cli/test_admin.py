@@ -73,6 +73,32 @@ async def test_keys_are_listed_without_their_secrets(terminal: Terminal) -> None
     assert made["key"].split("_", 2)[2] not in ever.out
 
 
+async def test_a_key_is_rotated_beside_a_running_server(terminal: Terminal, server: Server) -> None:
+    """The new key works at once and with the old one's rights; the old one goes on for the overlap and then ends."""
+    old = json.loads((await terminal.run("key", "create", "turner", "--scope", "send", "--json")).out)
+
+    new = json.loads((await terminal.run("key", "rotate", "turner", "--overlap", "2s", "--json")).out)
+
+    assert (new["scopes"], new["expires_at"]) == (["send"], None)
+    assert [each["id"] for each in new["ending"]] == [old["id"]]
+    await wait_refused(server, old["key"])
+    async with httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {new['key']}"}) as client:
+        assert (await client.get(f"{server.url}/v1/badge")).status_code == 403
+    valid = json.loads((await terminal.run("key", "list", "--json")).out)
+    assert old["id"] not in {key["id"] for key in valid}
+    assert new["id"] in {key["id"] for key in valid}
+
+
+async def test_a_key_expires_by_itself(terminal: Terminal, server: Server) -> None:
+    """`--expires` is honoured by the running server."""
+    made = json.loads((await terminal.run("key", "create", "guest", "--expires", "1s", "--json")).out)
+
+    await wait_refused(server, made["key"])
+
+    assert made["expires_at"] is not None
+    assert (await terminal.run("key", "rotate", "guest")).code == 1
+
+
 async def test_revoking_what_is_no_key_fails(terminal: Terminal) -> None:
     """A wrong id is said in a line."""
     outcome = await terminal.run("key", "revoke", "0000000000000000")

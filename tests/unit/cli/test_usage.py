@@ -39,6 +39,10 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
         "listen --as bob --device a/b",
         "key create",
         "key create shop --channel a/b",
+        "key create shop --expires soon",
+        "key create shop --scope read",
+        "key rotate",
+        "key rotate shop --overlap 0s",
         "channel apply",
     ],
 )

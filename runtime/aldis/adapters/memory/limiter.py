@@ -46,6 +46,14 @@ class MemoryLimiter:
         room = now + rate.burst * token
         return (room - self._full_at_of(key, now, room)) // token
 
+    def wait(self, key: str, rate: Rate) -> int:
+        """The ms until another token is there than those that could be taken now."""
+        now = self._clock.now_ms() * NS_PER_MS
+        token = _token_ns(rate.per_second)
+        room = now + rate.burst * token
+        left = (room - self._full_at_of(key, now, room)) % token
+        return -((left - token) // NS_PER_MS)
+
     def __len__(self) -> int:
         """How many keys it remembers."""
         return len(self._full_at)

@@ -128,6 +128,8 @@ def to_api_key(row: Row[Any]) -> ApiKey:
         channels=frozenset(json.loads(row.channels)),
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
     )
 
 
@@ -141,6 +143,8 @@ def from_api_key(key: ApiKey) -> dict[str, Any]:
         "channels": json.dumps(sorted(key.channels)),
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
     }
 
 

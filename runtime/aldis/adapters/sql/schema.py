@@ -80,6 +80,8 @@ api_keys = Table(
     _text("channels"),
     _number("created_at"),
     _number("revoked_at", null=True),
+    _number("expires_at", null=True),
+    _number("last_used_at", null=True),
 )
 
 conversations = Table(

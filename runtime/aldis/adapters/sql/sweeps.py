@@ -1,6 +1,6 @@
 """The part of a transaction that looks after what is due, what is to leave and what has aged; and the few settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
 
@@ -148,10 +148,22 @@ class Sweeps(Part):
         """Upsert a key."""
         table = schema.api_keys
         insert = self._dialect.insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=[table.c.id], set_={"revoked_at": insert.excluded.revoked_at}
-        )
+        ends = {name: insert.excluded[name] for name in ("revoked_at", "expires_at")}
+        statement = insert.on_conflict_do_update(index_elements=[table.c.id], set_=ends)
         await self._connection.execute(statement, from_api_key(key))
+
+    async def note_keys_used(self, used: Mapping[str, int]) -> None:
+        """Keep when keys were last used."""
+        table = schema.api_keys
+        statement = (
+            update(table)
+            .where(
+                table.c.id == bindparam("which"),
+                or_(table.c.last_used_at.is_(None), table.c.last_used_at < bindparam("used")),
+            )
+            .values(last_used_at=bindparam("used"))
+        )
+        await self._connection.execute(statement, [{"which": key, "used": at} for key, at in sorted(used.items())])
 
     async def put_channel(self, channel: Channel, now: int) -> None:
         """Upsert a channel."""
