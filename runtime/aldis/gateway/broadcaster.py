@@ -183,7 +183,6 @@ class Broadcaster:
             for part in split_events(run):
                 frame = text_frame(events_frame(source, part))
                 first, last = part[0].pos, part[-1].pos
-                # In turns: whoever is first today would be first always.
                 for connection in tuple(self._everyone() if everyone else self._listening.get(channel, ())):
                     if connection.offer_broadcast(source, first, last, frame):
                         written += len(part)
