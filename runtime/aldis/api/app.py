@@ -59,6 +59,6 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for operation in (operation for path in schema["paths"].values() for operation in path.values()):
             problem = operation["responses"]["default"]["content"]
-            problem[MEDIA_TYPE] = problem.pop("application/json")
+            problem[MEDIA_TYPE] = problem.pop(next(iter(problem)))
         app.openapi_schema = schema
     return app.openapi_schema
