@@ -13,11 +13,12 @@ from aldis.api.paging import NAME_PLACE, decode_place, encode_place
 from aldis.domain.audit import Action
 from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.ids import rfc3339
-from aldis.services.issue_key import issue_key, revoke_key
+from aldis.services.issue_key import issue_key, revoke_key, rotate_key
 from aldis.services.list_keys import list_key_page
 
 router = admin_router()
 
+DEFAULT_ROTATION = shapes.RotateBody()
 KeyPath = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
@@ -45,6 +46,7 @@ async def admin_create_key(body: shapes.KeyBody, caller: AdminCaller, api: Api) 
         body.name,
         channels=body.channels,
         scopes=[Scope(scope) for scope in body.scopes],
+        expires_in=body.expires_in,
         actor=caller.actor,
         store=api.store,
         clock=api.clock,
@@ -61,6 +63,29 @@ async def admin_revoke_key(key_id: KeyPath, caller: AdminCaller, api: Api) -> Re
     return Response(status_code=204)
 
 
+@router.post(
+    "/v1/admin/keys/{key_id}:rotate",
+    status_code=201,
+    response_model=shapes.RotatedKeyAnswer,
+    openapi_extra=audited(Action.KEY_ROTATE),
+)
+async def admin_rotate_key(
+    key_id: KeyPath, caller: AdminCaller, api: Api, body: shapes.RotateBody = DEFAULT_ROTATION
+) -> Response:
+    """Make a key with the same rights; the earlier one still works for the overlap."""
+    rotated = await rotate_key(
+        key_id,
+        overlap=body.overlap,
+        expires_in=body.expires_in,
+        actor=caller.actor,
+        store=api.store,
+        clock=api.clock,
+    )
+    issued = rotated.issued
+    answer = {**to_answer(issued.key), "key": issued.text, "ending": [to_answer(key) for key in rotated.ending]}
+    return answers.json_answer(answer, api.encoder, status=201)
+
+
 def to_answer(key: ApiKey) -> dict[str, Any]:
     """A key; what is kept of its secret stays where it is."""
     return {
@@ -69,5 +94,11 @@ def to_answer(key: ApiKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "channels": sorted(key.channels),
         "created_at": rfc3339(key.created_at),
-        "revoked_at": rfc3339(key.revoked_at) if key.revoked_at is not None else None,
+        "expires_at": _time(key.expires_at),
+        "revoked_at": _time(key.revoked_at),
+        "last_used_at": _time(key.last_used_at),
     }
+
+
+def _time(ms: int | None) -> str | None:
+    return rfc3339(ms) if ms is not None else None

@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from aldis.api.schemas import DEFAULT_PAGE, Asked, Given, Limit, MessageSender, Name, PageCursor, Taken, Uuid
+from aldis.services.issue_key import OVERLAP
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 # It goes into a close frame, whose reason has at most 123 bytes.
 Reason = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
 
 
+MAX_KEY_LIFE = 10 * 366 * 24 * 3600  # seconds: ten years
+KeyLife = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE)]
 ScopeName = Literal["send", "send_as", "admin"]
 
 
@@ -58,6 +61,14 @@ class KeyBody(Taken):
     name: Name
     scopes: Annotated[list[ScopeName], Field(min_length=1)] = Field(default_factory=_sending)
     channels: Annotated[list[Name], Field(max_length=1_000)] = Field(default_factory=list)
+    expires_in: KeyLife | None = None
+
+
+class RotateBody(Taken):
+    """How long the earlier key still works, and how long the new one will; both in seconds."""
+
+    overlap: Annotated[int, Field(ge=0, le=MAX_KEY_LIFE)] = OVERLAP
+    expires_in: KeyLife | None = None
 
 
 class DisconnectBody(Taken):
@@ -91,13 +102,21 @@ class KeyAnswer(Given):
     scopes: list[str]
     channels: list[str]
     created_at: str
+    expires_at: str | None
     revoked_at: str | None
+    last_used_at: str | None
 
 
 class IssuedKeyAnswer(KeyAnswer):
     """A new key with its text, this once."""
 
     key: str
+
+
+class RotatedKeyAnswer(IssuedKeyAnswer):
+    """A new key, and those in whose place it stands, with the time of their end."""
+
+    ending: list[KeyAnswer]
 
 
 class KeysAnswer(Given):

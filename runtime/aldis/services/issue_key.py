@@ -155,7 +155,7 @@ async def list_keys(*, store: Store) -> list[ApiKey]:
 
 def rights_of(key: ApiKey) -> dict[str, object]:
     """What the audit log says of a key."""
-    rights = {"name": key.name, "scopes": sorted(key.scopes), "channels": sorted(key.channels)}
+    rights: dict[str, object] = {"name": key.name, "scopes": sorted(key.scopes), "channels": sorted(key.channels)}
     return rights | ({"expires_at": rfc3339(key.expires_at)} if key.expires_at is not None else {})
 
 

@@ -28,6 +28,7 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("GET", "/keys", None, 200),
     ("POST", "/keys", {"name": "shop"}, 201),
     ("DELETE", "/keys/0123456789abcdef", None, 404),
+    ("POST", "/keys/0123456789abcdef:rotate", None, 404),
     ("GET", "/connections", None, 200),
     ("DELETE", f"/connections/{NOBODYS_ID}", None, 404),
     ("POST", "/users/bob:disconnect", None, 204),
@@ -239,6 +240,22 @@ async def test_a_key_is_shown_once_used_and_revoked(admin: httpx2.AsyncClient, a
     assert key["key"] not in str(listed)
     assert {action for _, action, _ in await audit(admin, target=key["id"])} == {"key.create", "key.revoke"}
     assert key["key"].rpartition("_")[2] not in str((await admin.get(f"{ADMIN}/audit")).json())
+
+
+async def test_a_key_is_rotated(admin: httpx2.AsyncClient, as_bearer: Caller) -> None:
+    """The new one has the same rights; the earlier one works until its end, which may be now."""
+    old = (await admin.post(f"{ADMIN}/keys", json={"name": "bot", "scopes": ["send_as"], "expires_in": 600})).json()
+    body = {"from": {"user": "alice"}, "to": {"user": "bob"}, "content": {"type": "text", "text": "hi"}}
+
+    rotated = await admin.post(f"{ADMIN}/keys/{old['id']}:rotate", json={"overlap": 0})
+    new = rotated.json()
+    sent = await as_bearer(new["key"]).post("/v1/messages", json=body)
+    refused = await as_bearer(old["key"]).post("/v1/messages", json=body)
+
+    assert (rotated.status_code, new["scopes"], new["name"]) == (201, old["scopes"], "bot")
+    assert [key["id"] for key in new["ending"]] == [old["id"]]
+    assert (sent.status_code, refused.status_code) == (201, 401)
+    assert await audit(admin, target=new["id"]) == [("backend:ops", "key.rotate", new["id"])]
 
 
 async def test_a_user_is_described_without_his_words(admin: httpx2.AsyncClient, as_user: Caller) -> None:
