@@ -26,6 +26,7 @@ from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
 from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.api.administration import AdminDependencies
 from aldis.api.app import build_app
 from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, RequestLimits
 from aldis.domain.errors import AldisError
@@ -34,6 +35,7 @@ from aldis.gateway.context import GatewayContext, GatewayLimits
 from aldis.gateway.http_streams import GatewayHttpStreams
 from aldis.gateway.hub import Hub
 from aldis.gateway.server import DrainingServer, build_config
+from aldis.gateway.views import view_of
 from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
@@ -327,6 +329,12 @@ def _api_dependencies(
             OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
         ],
         encoder=msgspec.json.Encoder(),
+        admin=AdminDependencies(
+            connections=lambda: [view_of(connection) for connection in hub.connections()],
+            ringer=core.ringer,
+            forget_channel=core.channels.forget,
+            started_ms=core.clock.now_ms(),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from aldis import __version__
-from aldis.api import conversations, events, messages, operations, page, schemas, subscriptions
+from aldis.api import admin, conversations, events, messages, operations, page, schemas, subscriptions
 from aldis.api.access import Access
 from aldis.api.dependencies import ApiDependencies
 from aldis.api.door import Door
@@ -42,6 +42,7 @@ def build_app(api: ApiDependencies) -> FastAPI:
         events.router,
         operations.router,
         page.router,
+        *admin.ROUTERS,
     ):
         app.include_router(router)
     app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]  # FastAPI's own way to replace it

@@ -1,8 +1,8 @@
-"""Who is calling, for the handlers: any caller, a user, or a backend that administers."""
+"""Who is calling, for the handlers: any caller, a user, or an administrator."""
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPBearer
 
 from aldis.api.dependencies import Api
@@ -41,13 +41,18 @@ async def find_user(caller: Annotated[Caller, Depends(find_caller)]) -> UserCall
 
 
 async def find_admin(caller: Annotated[Caller, Depends(find_caller)]) -> BackendCaller:
-    """The backend that administers."""
+    """The backend that administers: its key has the scope `admin`."""
     if not isinstance(caller, BackendCaller):
-        raise Rejected("forbidden", "this is for backends; call it with a key that has the scope admin")
+        raise Rejected("forbidden", "this is for administrators; call it with a key that has the scope admin")
     caller.check_scope(Scope.ADMIN)
     return caller
 
 
 AnyCaller = Annotated[Caller, Depends(find_caller)]
 CallingUser = Annotated[UserCaller, Depends(find_user)]
-CallingAdmin = Annotated[BackendCaller, Depends(find_admin)]
+AdminCaller = Annotated[BackendCaller, Depends(find_admin)]
+
+
+def admin_router() -> APIRouter:
+    """Routes for administrators: whoever else calls one of them is refused, also where nobody thought of it."""
+    return APIRouter(tags=["admin"], dependencies=[Depends(find_admin)])

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple, Protocol
 import msgspec
 from fastapi import Depends, Request
 
+from aldis.api.administration import AdminDependencies
 from aldis.domain.content import MAX_CONTENT_BYTES
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import MAX_NAME, ConversationId, DeviceId, UserId
@@ -121,6 +122,7 @@ class ApiDependencies:
     encoder: msgspec.json.Encoder
     limits: RequestLimits = field(default_factory=RequestLimits)
     gate: AddressGate | None = None
+    admin: AdminDependencies = field(default_factory=AdminDependencies)
 
 
 async def find_api(request: Request) -> ApiDependencies:

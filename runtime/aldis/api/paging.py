@@ -10,12 +10,18 @@ from aldis.domain.errors import Rejected
 from aldis.domain.streams import MAX_POSITION
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f-]{36}$")]
+OptionalId = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f-]{36})?$")]
 User = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_POSITION)]
 
 CONVERSATION_PLACE: msgspec.json.Decoder[tuple[str, str]] = msgspec.json.Decoder(tuple[Id, Id])
 HISTORY_PLACE: msgspec.json.Decoder[tuple[str, int]] = msgspec.json.Decoder(tuple[Literal["before", "after"], Seq])
 RECIPIENT_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[User])
+NAME_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[User])
+ID_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[Id])
+SEARCH_PLACE: msgspec.json.Decoder[tuple[str, str, int | str]] = msgspec.json.Decoder(
+    tuple[OptionalId, OptionalId, Seq | Literal[""]]
+)
 
 Place = TypeVar("Place")
 

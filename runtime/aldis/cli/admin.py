@@ -1,4 +1,4 @@
-"""The commands for keys and channels, their options and their help. They work beside a running `aldis serve`."""
+"""The commands for keys, channels and users, their options and their help. They work beside a running `aldis serve`."""
 # ruff: noqa: PLC0415 - imports of a database's driver must not delay `aldis --help`
 
 from typing import Annotated
@@ -20,6 +20,7 @@ Expires = Annotated[
 
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of backends.")
 channels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Channels, without Kubernetes.")
+users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Users, as administrators see them.")
 
 
 @keys.command("create")
@@ -107,3 +108,22 @@ def list_channels(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from aldis.cli import channels as commands
 
     commands.show(data_dir=data_dir, as_json=as_json)
+
+
+@users.callback()
+def user() -> None:
+    """Users, as administrators see them."""
+
+
+@users.command("erase")
+def erase_user(
+    *,
+    user: Annotated[str, typer.Argument(parser=read_name, metavar="USER", help="The user's id.")],
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the running server has done it.")] = True,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a user: what he wrote, what was sent to him alone, and all that is about him. It cannot be undone."""
+    from aldis.cli import users as commands
+
+    commands.erase(user, wait=wait, data_dir=data_dir, as_json=as_json)

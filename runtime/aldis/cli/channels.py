@@ -14,8 +14,7 @@ from aldis.cli.tables import build_table, print_json
 from aldis.cli.terminal import say
 from aldis.domain.channels import Channel
 from aldis.domain.errors import Rejected
-from aldis.ports.store import Store
-from aldis.services.apply_channel import ChannelDocument, apply_channel, parse_channel
+from aldis.services.apply_channel import apply_channel, parse_channel
 from aldis.settings import Settings
 
 
@@ -52,21 +51,13 @@ def load_documents(file: str) -> list[object]:
 async def _apply(documents: Sequence[object], settings: Settings, done: list[dict[str, Any]], *, as_json: bool) -> None:
     async with open_admin_store(settings) as store:
         for document in documents:
-            applied, result = await apply_one(document, store=store)
+            applied = await apply_channel(document, store=store, clock=SystemClock())
             name = applied.channel.name
-            done.append({"name": name, "result": result, "not_used_yet": list(applied.ignored)})
+            done.append({"name": name, "result": applied.result, "not_used_yet": list(applied.ignored)})
             if applied.ignored:
                 say(f"{name}: not used yet: {', '.join(applied.ignored)}")
             if not as_json:
-                print(f"{name} {result}", flush=True)
-
-
-async def apply_one(document: object, *, store: Store) -> tuple[ChannelDocument, str]:
-    """Apply one document; says whether its channel was created, updated or stayed unchanged."""
-    wanted = parse_channel(document).channel
-    present = await store.channel(wanted.name)
-    applied = await apply_channel(document, store=store, clock=SystemClock())
-    return applied, "created" if present is None else "unchanged" if present == wanted else "updated"
+                print(f"{name} {applied.result}", flush=True)
 
 
 def show(*, data_dir: Path | None, as_json: bool) -> None:

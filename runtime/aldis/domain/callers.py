@@ -35,6 +35,11 @@ class BackendCaller:
     scopes: frozenset[Scope] = field(default_factory=frozenset)
     channels: frozenset[str] = field(default_factory=frozenset)
 
+    @property
+    def actor(self) -> str:
+        """Its name in the audit log."""
+        return f"backend:{self.name}"
+
     def check_scope(self, scope: Scope) -> None:
         """Raise `Rejected("forbidden")` unless the key has `scope`."""
         if scope not in self.scopes:

@@ -30,6 +30,7 @@ CODES: dict[str, ErrorCode] = {
     "unknown_channel": ErrorCode(404, "Declare the channel first (aldis channel apply FILE)."),
     "method_not_allowed": ErrorCode(405, "Use a method named in the Allow header."),
     "conflict": ErrorCode(409, "Read the current state and try again."),
+    "precondition_failed": ErrorCode(412, "Read it again, and send the ETag that it has now."),
     "too_large": ErrorCode(413, "Send less; the limit is in the message."),
     "idempotency_mismatch": ErrorCode(422, "Use a new Idempotency-Key for another body."),
     "rate_limited": ErrorCode(429, "Wait for retry_after_ms, then send again."),

@@ -174,18 +174,17 @@ class Connection:
 
     # -- ending -------------------------------------------------------------------------------------------------
 
-    def close(self, code: CloseCode, *, after_ms: int | None = None) -> None:
-        """Say why, and close."""
+    def close(self, code: CloseCode, *, after_ms: int | None = None, reason: str | None = None) -> None:
+        """Say why, in the code's own words or in others, and close."""
         if self.closed:
             return
         self.closed = True
         self.context.metrics.connections_closed.labels(code=str(int(code))).inc()
         self.context.hub.remove(self)
         wait = after_ms if after_ms is not None else random.randrange(COME_BACK_MS)  # noqa: S311 - spreads clients
-        self.write(
-            disconnect_frame(code, REASONS[code], reconnect=code.reconnect, after_ms=wait if code.reconnect else 0)
-        )
-        self.protocol.close_with(code, REASONS[code])
+        words = reason or REASONS[code]
+        self.write(disconnect_frame(code, words, reconnect=code.reconnect, after_ms=wait if code.reconnect else 0))
+        self.protocol.close_with(code, words)
         if code is CloseCode.SLOW_CONSUMER:
             # What it has not read for so long it will not read now: free the memory.
             asyncio.get_running_loop().call_later(1, self.protocol.transport.abort)

@@ -17,10 +17,11 @@ from aldis.domain.streams import SOURCES, Batch, Broadcast, Source
 from aldis.gateway.broadcaster import Broadcaster
 from aldis.gateway.close_codes import CloseCode
 from aldis.gateway.connection import Connection
+from aldis.gateway.disconnect import disconnect
 from aldis.gateway.feed import feed
 from aldis.gateway.frames import batch_frames
 from aldis.gateway.protocol import text_frame
-from aldis.ports.backplane import Ring
+from aldis.ports.backplane import Disconnect, Ring
 from aldis.ports.clock import Clock
 from aldis.ports.presence import Presence
 from aldis.ports.store import Store
@@ -146,6 +147,8 @@ class Hub:
                 continue
             if isinstance(ring, Batch):
                 self._deliver(ring, connections)
+            elif isinstance(ring, Disconnect):
+                disconnect(ring, connections)
             else:
                 knocked.append(ring.user)
         if knocked:

@@ -18,7 +18,16 @@ class Knock(NamedTuple):
     user: UserId
 
 
-Ring = Batch | Knock | Broadcast
+class Disconnect(NamedTuple):
+    """Close a connection of this user, or all of them when none is named. Lost, it must be asked for again."""
+
+    user: UserId
+    connection: str | None
+    code: int
+    reason: str | None = None
+
+
+Ring = Batch | Knock | Broadcast | Disconnect
 
 
 class Backplane(Protocol):

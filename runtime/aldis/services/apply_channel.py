@@ -6,11 +6,12 @@ caller can be told; fields that nobody knows are refused with their path.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from aldis.domain.audit import CLI, Action
 from aldis.domain.channels import CHAT, Audience, Channel, ChannelType, ChatPolicy, History, WhoMayChat
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import check_name
@@ -19,6 +20,7 @@ from aldis.domain.streams import Priority
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 from aldis.services.audience import open_channel
+from aldis.services.channel_spec import spec_of, version_of
 
 API_GROUP = "aldis.dev/"
 MAX_DISPLAY_NAME = 200  # characters
@@ -29,6 +31,7 @@ MAX_AGENTS = 1_000
 Duration = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,9}(ms|s|m|h))+$", max_length=40)]
 AgentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@-]{0,128}\*?$", min_length=1, max_length=129)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+Result = Literal["created", "updated", "unchanged"]
 T = TypeVar("T")
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000  # ten years: beyond it a message simply does not expire
@@ -116,26 +119,55 @@ class ChannelDocument:
 
     channel: Channel
     ignored: tuple[str, ...] = ()
+    result: Result = "unchanged"
 
 
-async def apply_channel(document: object, *, name: str | None = None, store: Store, clock: Clock) -> ChannelDocument:
-    """Check and store a channel; applying the same document again changes nothing. Its type cannot change."""
+async def apply_channel(
+    document: object,
+    *,
+    name: str | None = None,
+    actor: str = CLI,
+    match: str | None = None,
+    store: Store,
+    clock: Clock,
+) -> ChannelDocument:
+    """Check and store a channel; applying the same document again changes nothing. Its type cannot change.
+
+    `match` is the version that is to be changed, `*` for any; None does not ask.
+    """
     parsed = parse_channel(document, name=name)
-    present = await store.channel(parsed.channel.name)
-    if present is not None and present.type != parsed.channel.type:
+    wanted, now = parsed.channel, clock.now_ms()
+    async with store.begin() as transaction:
+        kept = await transaction.kept_channel(wanted.name)
+        present = kept.channel if kept is not None and not kept.is_deleted else None
+        check_version(present, match)
+        _check_stays(kept.channel if kept is not None else wanted, wanted)
+        if present == wanted:
+            return parsed
+        await transaction.put_channel(wanted, now)
+        if kept is None and wanted.type is ChannelType.BROADCAST:
+            await open_channel(wanted, transaction)
+        details = {"spec": spec_of(wanted), "version": version_of(wanted)}
+        await transaction.put_audit(actor, Action.CHANNEL_APPLY, wanted.name, details, now)
+    return replace(parsed, result="created" if present is None else "updated")
+
+
+def check_version(present: Channel | None, match: str | None) -> None:
+    """Raise `Rejected("precondition_failed")` unless what is there is what the caller has seen."""
+    if match is None:
+        return
+    if present is None or match not in {"*", version_of(present)}:
+        raise Rejected("precondition_failed", "the channel is not in the version of If-Match", field="If-Match")
+
+
+def _check_stays(kept: Channel, wanted: Channel) -> None:
+    """Refuse to change what cannot change, also not by deleting the channel: its conversations are still there."""
+    if kept.type != wanted.type:
+        raise Rejected("conflict", f"channel {kept.name} is of type {kept.type}; a type cannot change", field="type")
+    if kept.audience != wanted.audience:
         raise Rejected(
-            "conflict", f"channel {present.name} is of type {present.type}; a type cannot change", field="type"
+            "conflict", f"channel {kept.name} is for {kept.audience}; an audience cannot change", field="audience"
         )
-    if present is not None and present.audience != parsed.channel.audience:
-        raise Rejected(
-            "conflict", f"channel {present.name} is for {present.audience}; an audience cannot change", field="audience"
-        )
-    if present != parsed.channel:
-        async with store.begin() as transaction:
-            await transaction.put_channel(parsed.channel, clock.now_ms())
-            if present is None and parsed.channel.type is ChannelType.BROADCAST:
-                await open_channel(parsed.channel, transaction)
-    return parsed
 
 
 def parse_channel(document: object, *, name: str | None = None) -> ChannelDocument:
@@ -144,7 +176,9 @@ def parse_channel(document: object, *, name: str | None = None) -> ChannelDocume
         resource = _convert(document, Resource, "")
         if not resource.api_version.startswith(API_GROUP):
             raise Rejected("bad_request", f"apiVersion must be of the group {API_GROUP[:-1]}", field="apiVersion")
-        return _parse_spec(resource.spec, name or resource.metadata.name, "spec.")
+        if name is not None and name != resource.metadata.name:
+            raise Rejected("bad_request", f"this is the resource of another channel than {name}", field="metadata.name")
+        return _parse_spec(resource.spec, resource.metadata.name, "spec.")
     if name is None:
         raise Rejected("bad_request", "give the whole resource, or a name beside its spec", field="metadata.name")
     return _parse_spec(document, name, "")

@@ -28,3 +28,7 @@ class ChannelLookupCache:
                 self._known.clear()
             self._known[name] = (now, channel)
         return channel
+
+    def forget(self, name: str) -> None:
+        """Look for it again: this process has just changed it."""
+        self._known.pop(name, None)

@@ -12,9 +12,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
+from aldis.domain.audit import CLI, Action
 from aldis.domain.callers import SENDING, ApiKey, Scope
 from aldis.domain.errors import Rejected
-from aldis.domain.ids import check_name
+from aldis.domain.ids import check_name, rfc3339
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 
@@ -89,6 +90,7 @@ async def issue_key(
     channels: Collection[str] = (),
     scopes: Collection[Scope] = SENDING,
     expires_in: int | None = None,
+    actor: str = CLI,
     store: Store,
     clock: Clock,
 ) -> IssuedKey:
@@ -97,11 +99,20 @@ async def issue_key(
     issued = build_key(name, scopes=scopes, channels=channels, life=life, now=clock.now_ms())
     async with store.begin() as transaction:
         await transaction.put_api_key(issued.key)
+        await transaction.put_audit(
+            actor, Action.KEY_CREATE, issued.key.id, rights_of(issued.key), issued.key.created_at
+        )
     return issued
 
 
 async def rotate_key(
-    which: str, *, overlap: int = OVERLAP, expires_in: int | None = None, store: Store, clock: Clock
+    which: str,
+    *,
+    overlap: int = OVERLAP,
+    expires_in: int | None = None,
+    actor: str = CLI,
+    store: Store,
+    clock: Clock,
 ) -> RotatedKey:
     """Make a key with the rights of the keys of `which` (a backend's name, or one key's id), which end in `overlap` s.
 
@@ -117,6 +128,8 @@ async def rotate_key(
     async with store.begin() as transaction:
         for key in (issued.key, *ending):
             await transaction.put_api_key(key)
+        details = {**rights_of(issued.key), "ending": [key.id for key in ending]}
+        await transaction.put_audit(actor, Action.KEY_ROTATE, issued.key.id, details, now)
     return RotatedKey(issued, ending)
 
 
@@ -140,14 +153,22 @@ async def list_keys(*, store: Store) -> list[ApiKey]:
     return await store.api_keys()
 
 
-async def revoke_key(key_id: str, *, store: Store, clock: Clock) -> ApiKey:
+def rights_of(key: ApiKey) -> dict[str, object]:
+    """What the audit log says of a key."""
+    rights: dict[str, object] = {"name": key.name, "scopes": sorted(key.scopes), "channels": sorted(key.channels)}
+    return rights | ({"expires_at": rfc3339(key.expires_at)} if key.expires_at is not None else {})
+
+
+async def revoke_key(key_id: str, *, actor: str = CLI, store: Store, clock: Clock) -> ApiKey:
     """Refuse a key from now on; running gateways follow within the bound that `authenticate` states."""
     key = await store.api_key(key_id)
     if key is None:
         raise Rejected("not_found", f"there is no key {key_id}", field="id")
     if key.revoked_at is not None:
         return key
-    revoked = replace(key, revoked_at=clock.now_ms())
+    now = clock.now_ms()
+    revoked = replace(key, revoked_at=now)
     async with store.begin() as transaction:
         await transaction.put_api_key(revoked)
+        await transaction.put_audit(actor, Action.KEY_REVOKE, key.id, rights_of(key), now)
     return revoked

@@ -74,9 +74,9 @@ async def read_timeline(message_id: MessageId, caller: Caller, *, store: Store) 
 async def find_visible_message(message_id: MessageId, caller: Caller, *, store: Store) -> tuple[Message, Conversation]:
     """A message that the caller may see, with its conversation."""
     found = await store.message(message_id)
-    if found is None or not (
-        await hears_broadcast(found[0], caller, store=store) if found[1].broadcast else may_see(*found, caller)
-    ):
+    is_there = found is not None and (found[1].broadcast or may_see(*found, caller))
+    # What lies below a member's place is hidden in any conversation: he joined later, or was erased and came back.
+    if found is None or not is_there or not await hears_broadcast(found[0], caller, store=store):
         raise Rejected("not_found", "there is no such message for you", field="message_id")
     return found
 

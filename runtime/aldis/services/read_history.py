@@ -33,9 +33,7 @@ async def find_own_conversation(conversation_id: ConversationId, user: UserId, *
 
 
 async def _sees_above(conversation: Conversation, user: UserId, *, store: Store) -> int:
-    """Below which seq a broadcast conversation is hidden from one who joined later."""
-    if not conversation.broadcast:
-        return 0
+    """Below which seq a conversation is hidden: from one who joined a broadcast later, or was erased and came back."""
     listener = await store.listener(conversation.id, user)
     if listener is None:
         raise _not_there()

@@ -5,6 +5,7 @@ comes second sees the other.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -14,6 +15,14 @@ from aldis.ports.backplane import Backplane, Ring
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
+
+
+class Rings(Protocol):
+    """What rings gateways."""
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Send each ring to the nodes of its user."""
+        ...
 
 
 class Ringer:

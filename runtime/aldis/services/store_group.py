@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from aldis.domain.channels import CHAT
 from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
@@ -58,6 +59,7 @@ async def store_group(
 
     async def recipe(transaction: Transaction) -> list[Batch | Broadcast]:
         conversations, replied = await _resolve(group, transaction)
+        await _refuse_closed(group, transaction, conversations)
         await _claim(group, transaction, now_ms)
         messages = await _store_messages(group, transaction, conversations, replied)
         return await _announce(group, messages, transaction, conversations, now_ms)
@@ -97,6 +99,19 @@ async def _resolve(
         elif conversation is not None:
             known[conversation.id] = conversation
     return known, replied
+
+
+async def _refuse_closed(
+    group: _Group, transaction: Transaction, conversations: dict[ConversationId, Conversation]
+) -> None:
+    """Refuse what goes into a conversation of a deleted channel; costs nothing where all chat in the usual one."""
+    into = [(index, conversations[c.conversation_id].channel) for index, c in group.open() if c.members is None]
+    named = sorted({channel for _, channel in into if channel != CHAT})
+    closed = await transaction.closed_channels(named) if named else set()
+    for index, channel in into:
+        if channel in closed:
+            words = f"the channel {channel} has been deleted: nothing can be sent into it"
+            group.answers[index] = Rejected("unknown_channel", words, field="to.conversation")
 
 
 def _new_conversation(command: SendMessage) -> Conversation | None:

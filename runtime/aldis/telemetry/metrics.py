@@ -85,3 +85,9 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"aldis_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def total_of(counter: Counter) -> int:
+    """What a counter has counted, over all of its labels."""
+    samples = (sample for family in counter.collect() for sample in family.samples)
+    return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))

@@ -15,7 +15,7 @@ from aldis.domain.retry import RetryPolicy
 from aldis.ports.broker import Broker
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
-from aldis.services import sweep
+from aldis.services import erase_user, sweep
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
@@ -24,6 +24,7 @@ SWEEP_SECONDS = 1.0
 RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
 RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
+ERASE_SECONDS = 1.0  # until an erasure that somebody asked for begins
 FAILED_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ async def run_workers(
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),
         "relay": (relay, RELAY_SECONDS),
+        "erase": (partial(erase_user.erase_all, store=store, ringer=ringer, clock=clock), ERASE_SECONDS),
         "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),
     }
     async with AsyncExitStack() as stack:

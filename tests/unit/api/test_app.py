@@ -23,6 +23,7 @@ from aldis.domain.messages import Kind, Message, Sender, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage
 from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
+from aldis.ports.broadcasts import Listener
 from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
@@ -61,6 +62,9 @@ class OneConversation:
 
     async def conversation(self, conversation: str) -> Conversation | None:
         return TALK if conversation == TALK.id else None
+
+    async def listener(self, conversation: ConversationId, user: UserId) -> Listener | None:
+        return Listener(conversation, user, 0, 0) if user in TALK.members else None
 
     async def history(self, conversation: str, **place: int | None) -> list[Message]:
         return [HELLO]

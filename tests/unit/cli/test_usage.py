@@ -44,6 +44,8 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
         "key rotate",
         "key rotate shop --overlap 0s",
         "channel apply",
+        "user erase",
+        "user erase a/b",
     ],
 )
 def test_wrong_usage_ends_with_two(runner: CliRunner, line: str) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -8,8 +8,11 @@ from aldis.adapters.memory.clock import DrivenClock
 from aldis.domain.channels import Channel, ChannelType
 from aldis.domain.errors import Rejected
 from aldis.domain.streams import Priority
+from aldis.ports.administration import KeptChannel
 from aldis.ports.store import Store
 from aldis.services.apply_channel import apply_channel, duration_ms, parse_channel
+from aldis.services.channel_spec import version_of
+from aldis.services.delete_channel import delete_channel
 
 RESOURCE: dict[str, Any] = {
     "apiVersion": "aldis.dev/v1alpha1",
@@ -30,6 +33,8 @@ class Channels:
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
         self.writes = 0
+        self.deleted: set[str] = set()
+        self.audited: list[tuple[str, str, str]] = []
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator["Channels"]:
@@ -38,9 +43,16 @@ class Channels:
     async def put_channel(self, channel: Channel, now: int) -> None:
         self.writes += 1
         self.channels[channel.name] = channel
+        self.deleted.discard(channel.name)
 
-    async def channel(self, name: str) -> Channel | None:
-        return self.channels.get(name)
+    async def kept_channel(self, name: str) -> KeptChannel | None:
+        return KeptChannel(self.channels[name], name in self.deleted) if name in self.channels else None
+
+    async def close_channel(self, name: str, at: int) -> None:
+        self.deleted.add(name)
+
+    async def put_audit(self, actor: str, action: str, target: str, details: Mapping[str, object], at: int) -> None:
+        self.audited.append((actor, action, target))
 
 
 def open_store(channels: Channels | None = None) -> Store:
@@ -136,6 +148,44 @@ async def test_applying_twice_writes_once() -> None:
         await apply_channel(RESOURCE, store=open_store(channels), clock=DrivenClock())
 
     assert channels.writes == 1
+    assert channels.audited == [("cli", "channel.apply", "orders")]
+
+
+async def test_a_change_is_made_only_to_the_version_that_was_seen() -> None:
+    """Two who change a channel at once do not undo each other: the second one is told to look again."""
+    store = open_store()
+    first = await apply_channel({"type": "Chat"}, name="support", store=store, clock=DrivenClock())
+    seen = version_of(first.channel)
+    wanted = {"type": "Chat", "displayName": "Help"}
+    await apply_channel(wanted, name="support", match=seen, store=store, clock=DrivenClock())
+
+    with pytest.raises(Rejected) as refused:
+        await apply_channel({"type": "Chat"}, name="support", match=seen, store=store, clock=DrivenClock())
+
+    assert (refused.value.code, refused.value.field) == ("precondition_failed", "If-Match")
+
+
+async def test_a_deleted_channel_comes_back_as_what_it_was() -> None:
+    """Its conversations are still there, so its type cannot change by deleting it either."""
+    store = open_store()
+    await apply_channel({"type": "Chat"}, name="support", store=store, clock=DrivenClock())
+    await delete_channel("support", actor="backend:ops", store=store, clock=DrivenClock())
+
+    with pytest.raises(Rejected) as refused:
+        await apply_channel({"type": "Notification"}, name="support", store=store, clock=DrivenClock())
+    again = await apply_channel({"type": "Chat"}, name="support", store=store, clock=DrivenClock())
+
+    assert refused.value.code == "conflict"
+    assert again.result == "created"
+
+
+@pytest.mark.parametrize(("name", "code"), [("chat", "conflict"), ("nowhere", "not_found")])
+async def test_what_cannot_be_deleted_is_told(name: str, code: str) -> None:
+    """`chat` is always there, and what is not there cannot go."""
+    with pytest.raises(Rejected) as refused:
+        await delete_channel(name, actor="backend:ops", store=open_store(), clock=DrivenClock())
+
+    assert refused.value.code == code
 
 
 async def test_a_type_cannot_change() -> None:

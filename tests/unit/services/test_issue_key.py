@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -14,6 +14,7 @@ from aldis.services.issue_key import OVERLAP, is_secret_of, issue_key, list_keys
 class Keys:
     def __init__(self) -> None:
         self.keys: dict[str, ApiKey] = {}
+        self.audited: list[tuple[str, str, str]] = []
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator["Keys"]:
@@ -21,6 +22,9 @@ class Keys:
 
     async def put_api_key(self, key: ApiKey) -> None:
         self.keys[key.id] = key
+
+    async def put_audit(self, actor: str, action: str, target: str, details: Mapping[str, object], at: int) -> None:
+        self.audited.append((actor, action, target))
 
     async def api_key(self, key_id: str) -> ApiKey | None:
         return self.keys.get(key_id)

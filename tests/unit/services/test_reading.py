@@ -11,6 +11,7 @@ from aldis.domain.messages import Kind, Message, Sender
 from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage, Status, Step
 from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
+from aldis.ports.broadcasts import Listener
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.check_acknowledgement import check_acknowledgement
 from aldis.services.list_conversations import list_conversations
@@ -52,6 +53,9 @@ class Reading:
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
         return TALK if conversation == TALK.id else None
+
+    async def listener(self, conversation: ConversationId, user: UserId) -> Listener | None:
+        return Listener(conversation, user, 0, 0) if user in TALK.members else None
 
     async def passages(self, of: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
         return {user: (1, self.passed) for user in users if self.passed}

@@ -98,6 +98,7 @@ def prepare_sqlite(engine: Engine, *, begin: str | None) -> None:
             f"cache_size=-{CACHE_KIB}",
             "temp_store=MEMORY",
             "wal_autocheckpoint=0",  # a commit never pays for it: see checkpoint.py
+            "secure_delete=ON",  # what is deleted is overwritten, so that no page still holds what was erased
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -74,7 +74,9 @@ async def _progress_past(
     members = schema.members
     delivered = members.c.delivered_express if message.lane == "e" else members.c.delivered_standard
     statement = select(members.c.user_id, delivered, members.c.read_seq).where(
-        members.c.conversation_id == message.conversation_id, members.c.user_id.in_(users)
+        members.c.conversation_id == message.conversation_id,
+        members.c.user_id.in_(users),
+        members.c.from_seq < message.seq,  # of one who was erased nothing is told
     )
     found: dict[UserId, tuple[int, list[Passage]]] = {}
     for user, delivered_seq, read_seq in await connection.execute(statement):
@@ -142,7 +144,8 @@ async def read_conversation_rows(
     statement = (
         select(table.c.id, table.c.head_seq, table.c.last_message_id, members)
         .join_from(members, table, table.c.id == members.c.conversation_id)
-        .where(members.c.user_id == user)
+        # One who was erased and came back is a stranger to what was there.
+        .where(members.c.user_id == user, or_(table.c.broadcast, table.c.head_seq > members.c.from_seq))
         .order_by(table.c.last_message_id.desc(), table.c.id.desc())
         .limit(limit)
     )

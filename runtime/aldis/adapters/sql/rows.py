@@ -195,4 +195,5 @@ def from_channel(channel: Channel, now: int) -> dict[str, Any]:
         "policy": json.dumps(_from_policy(channel)),
         "updated_at": now,
         "created_at": now,
+        "deleted_at": None,
     }

@@ -68,6 +68,7 @@ channels = Table(
     Column("policy", Text, nullable=False, server_default=text("'{}'")),
     _count("audience_version"),
     _count("created_at"),
+    _number("deleted_at", null=True),
 )
 
 api_keys = Table(
@@ -424,4 +425,10 @@ erasures = Table(
     _number("requested_at"),
     _number("updated_at"),
     sqlite_with_rowid=False,
+)
+Index(
+    "ix_erasures_open",
+    erasures.c.requested_at,
+    sqlite_where=erasures.c.state != "done",
+    postgresql_where=erasures.c.state != "done",
 )

@@ -11,14 +11,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, RootTransaction, create_engine, select, text
+from sqlalchemy import Engine, RootTransaction, Select, create_engine, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
 from aldis.adapters.sql.administration import Administration, AdministrationReads
 from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts, read_heard
-from aldis.adapters.sql.checkpoint import checkpointing
+from aldis.adapters.sql.checkpoint import checkpoint, checkpointing, rewrite, truncate
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
 from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
 from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
@@ -108,6 +108,20 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
     def alone(self) -> AbstractAsyncContextManager[None]:
         """While the block is open no transaction is."""
         return _holding(self._writing)
+
+    async def scrub(self) -> bool:
+        """Empty the log, which holds pages as they were before something was erased."""
+        if self._reader is self._writer:
+            return True  # in memory, where there is no log
+        await in_thread(self._reader_threads, lambda: checkpoint(self._reader, "PASSIVE"))  # nearly all, beside writers
+        async with self._writing:
+            emptied: bool = await in_thread(self._reader_threads, self._scrub_now)
+            return emptied
+
+    def _scrub_now(self) -> bool:
+        with self._translated():
+            rewrite(self._reader)
+            return truncate(self._reader)
 
     def _commit(self, transaction: RootTransaction) -> None:
         try:
@@ -212,12 +226,16 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
 
     async def channel(self, name: str) -> Channel | None:
         """One channel."""
-        row = await self._first(select(schema.channels).where(schema.channels.c.name == name))
+        row = await self._first(_declared().where(schema.channels.c.name == name))
         return to_channel(row) if row is not None else None
 
     async def channels(self) -> list[Channel]:
         """All channels."""
-        return [to_channel(row) for row in await self._all(select(schema.channels).order_by(schema.channels.c.name))]
+        return [to_channel(row) for row in await self._all(_declared().order_by(schema.channels.c.name))]
+
+
+def _declared() -> Select[Any]:
+    return select(schema.channels).where(schema.channels.c.deleted_at.is_(None))
 
 
 @asynccontextmanager

@@ -107,6 +107,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_erasures")),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_erasures_open",
+        "erasures",
+        ["requested_at"],
+        unique=False,
+        sqlite_where=sa.text("state != 'done'"),
+        postgresql_where=sa.text("state != 'done'"),
+    )
     op.create_table(
         "expiries",
         sa.Column("expires_at", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -189,6 +197,7 @@ def upgrade() -> None:
         "channels", sa.Column("audience_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
     )
     op.add_column("channels", sa.Column("created_at", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.add_column("channels", sa.Column("deleted_at", sa.BigInteger(), autoincrement=False, nullable=True))
     op.add_column(
         "conversations", sa.Column("broadcast", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
@@ -224,6 +233,7 @@ def downgrade() -> None:
     op.drop_column("members", "muted")
     op.drop_column("members", "from_seq")
     op.drop_column("conversations", "broadcast")
+    op.drop_column("channels", "deleted_at")
     op.drop_column("channels", "created_at")
     op.drop_column("channels", "audience_version")
     op.drop_column("channels", "policy")
@@ -239,6 +249,12 @@ def downgrade() -> None:
     op.drop_table("rings")
     op.drop_table("replays")
     op.drop_table("expiries")
+    op.drop_index(
+        "ix_erasures_open",
+        table_name="erasures",
+        sqlite_where=sa.text("state != 'done'"),
+        postgresql_where=sa.text("state != 'done'"),
+    )
     op.drop_table("erasures")
     op.drop_index("ix_dead_letters_recipient", table_name="dead_letters")
     op.drop_index("ix_dead_letters_reason", table_name="dead_letters")

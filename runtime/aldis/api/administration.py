@@ -1,0 +1,33 @@
+"""What the calls for administrators need beside the rest, handed in by bootstrap."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from aldis.ports.backplane import Ring
+from aldis.ports.connections import ConnectionView
+from aldis.services.ring import Rings
+
+
+class Nobody:
+    """Rings nobody: where there is no gateway."""
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Do nothing."""
+
+
+def _no_connections() -> Sequence[ConnectionView]:
+    return ()
+
+
+def _forget_nothing(_name: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminDependencies:
+    """All of it. `forget_channel` makes this process see a change of a channel at once."""
+
+    connections: Callable[[], Sequence[ConnectionView]] = _no_connections
+    ringer: Rings = field(default_factory=Nobody)
+    forget_channel: Callable[[str], None] = _forget_nothing
+    started_ms: int = 0
