@@ -40,7 +40,7 @@ from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules
-from aldis.services.channel_lookup import ChannelLookupCache
+from aldis.services.channel_lookup import ChannelDirectory
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.key_set import KeySet
@@ -121,7 +121,7 @@ class Core:
     authenticator: Authenticator
     gate: AddressGate
     key_set: KeySet | None
-    channels: ChannelLookupCache
+    channels: ChannelDirectory
     subscriptions: Subscriptions
 
 
@@ -162,6 +162,7 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
             spawn(health.watch(core.store), "health"),
             spawn(_tidy(hub, core.clock), "collector"),
             spawn(core.authenticator.keys.keep_noting(), "key-use"),
+            spawn(core.channels.keep_fresh(), "channels"),
         ]
         stack.push_async_callback(cancel_and_wait, *chores)
         app = GatewayApp(context, http, is_draining=lambda: health.draining)
@@ -185,7 +186,8 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
         open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store,
         _open_key_set(settings, clock, metrics) as key_set,
     ):
-        channels = ChannelLookupCache(store=store, clock=clock)
+        channels = ChannelDirectory(store=store, clock=clock)
+        await channels.refresh()
         core = Core(
             store=store,
             broker=MemoryBroker(clock=clock, metrics=metrics),
@@ -195,7 +197,9 @@ async def _open_core(settings: Settings) -> AsyncGenerator[Core]:
             clock=clock,
             metrics=metrics,
             ringer=ringer,
-            committer=GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
+            committer=GroupCommitter(
+                store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies
+            ),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
             gate=AddressGate(limits=_address_limits(settings), limiter=limiter, clock=clock, metrics=metrics),
@@ -332,7 +336,7 @@ def _api_dependencies(
         admin=AdminDependencies(
             connections=lambda: [view_of(connection) for connection in hub.connections()],
             ringer=core.ringer,
-            forget_channel=core.channels.forget,
+            channels_changed=core.channels.follow,
             started_ms=core.clock.now_ms(),
         ),
     )

@@ -56,7 +56,7 @@ async def admin_put_channel(
     applied = await apply_channel(
         body, name=name, actor=caller.actor, match=to_version(if_match), store=api.store, clock=api.clock
     )
-    api.admin.forget_channel(name)
+    await api.admin.channels_changed()
     return answers.json_answer(
         to_answer(applied.channel, applied.ignored),
         api.encoder,
@@ -74,7 +74,7 @@ async def admin_put_channel(
 async def admin_delete_channel(name: ChannelPath, caller: AdminCaller, api: Api, if_match: IfMatch = None) -> Response:
     """Take no more sends into it. What was sent stays readable, and declaring it again opens it."""
     await delete_channel(name, actor=caller.actor, match=to_version(if_match), store=api.store, clock=api.clock)
-    api.admin.forget_channel(name)
+    await api.admin.channels_changed()
     return Response(status_code=204)
 
 

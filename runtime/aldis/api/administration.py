@@ -1,6 +1,6 @@
 """What the calls for administrators need beside the rest, handed in by bootstrap."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from aldis.ports.backplane import Ring
@@ -19,15 +19,15 @@ def _no_connections() -> Sequence[ConnectionView]:
     return ()
 
 
-def _forget_nothing(_name: str) -> None:
+async def _tell_nobody() -> None:
     return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminDependencies:
-    """All of it. `forget_channel` makes this process see a change of a channel at once."""
+    """All of it. `channels_changed` makes this process see a change of a channel at once."""
 
     connections: Callable[[], Sequence[ConnectionView]] = _no_connections
     ringer: Rings = field(default_factory=Nobody)
-    forget_channel: Callable[[str], None] = _forget_nothing
+    channels_changed: Callable[[], Awaitable[None]] = _tell_nobody
     started_ms: int = 0

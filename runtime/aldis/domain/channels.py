@@ -1,5 +1,6 @@
 """Channels: what a backend may send into, and what users chat in. The shape of the `Channel` resource's spec."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -79,6 +80,18 @@ class Channel:
     audience: Audience = Audience.SUBSCRIBERS
     history: History = History.VISIBLE
     chat: ChatPolicy = field(default_factory=ChatPolicy)
+
+
+ChatPolicies = Mapping[str, ChatPolicy]  # of the chat channels that do not let everybody write to everybody
+
+
+def chat_policies(channels: Iterable[Channel]) -> ChatPolicies:
+    """The policies that there is something to check for, by channel."""
+    return {
+        channel.name: channel.chat
+        for channel in channels
+        if channel.type is ChannelType.CHAT and channel.chat.who is not WhoMayChat.ANYONE
+    }
 
 
 DEFAULT_CHAT = Channel(name=CHAT, type=ChannelType.CHAT, display_name="Chat")

@@ -40,7 +40,8 @@ class SendMessage:
     """A message to be stored. `members` is None when an existing conversation is written to, none for a broadcast.
 
     `content` is its JSON, already checked; `expires_at` Unix milliseconds; `request_key` an Idempotency-Key with the
-    fingerprint of its body.
+    fingerprint of its body. `begins`: it may be the first of a conversation where users may only go on. `own_channels`
+    are those that the sending key is for; empty means every channel.
     """
 
     message_id: MessageId
@@ -57,6 +58,8 @@ class SendMessage:
     request_key: str | None = None
     fingerprint: str | None = None
     everyone: bool = False  # a broadcast that all hear, whether they have subscribed or not
+    begins: bool = False
+    own_channels: frozenset[str] = frozenset()
 
     @property
     def lane(self) -> Lane:

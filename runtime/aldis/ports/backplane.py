@@ -27,7 +27,28 @@ class Disconnect(NamedTuple):
     reason: str | None = None
 
 
-Ring = Batch | Knock | Broadcast | Disconnect
+class Whisper(NamedTuple):
+    """Ephemeral news for a user's connections: `body` is its JSON. Nobody repeats it when it is lost."""
+
+    user: UserId
+    body: bytes
+
+
+class Sighting(NamedTuple):
+    """A user has connected somewhere, or has left a node (and may be on another): for those who watch him."""
+
+    user: UserId
+    online: bool
+
+
+class Parting(NamedTuple):
+    """Whether `user` and `other` have blocked each other has changed: nothing known of it holds any more."""
+
+    user: UserId
+    other: UserId
+
+
+Ring = Batch | Knock | Broadcast | Disconnect | Whisper | Sighting | Parting
 
 
 class Backplane(Protocol):

@@ -187,6 +187,8 @@ class ConversationRow(NamedTuple):
     conversation: Conversation
     mark: ReadMark
     last: Message | None
+    muted: bool = False
+    archived: bool = False
 
 
 class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, Protocol):
@@ -382,7 +384,13 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
         ...
 
     async def conversations_of(
-        self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+        self,
+        user: UserId,
+        kind: Kind | None,
+        before: tuple[str, str] | None,
+        limit: int,
+        *,
+        archived: bool | None = None,
     ) -> list[ConversationRow]:
         """A user's conversations, newest message first, after the (last message id, conversation id) `before`."""
         ...
@@ -415,6 +423,10 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
 
     async def channels(self) -> list[Channel]:
         """All channels by name."""
+        ...
+
+    async def channels_version(self) -> str:
+        """A text that changes with every change of a channel's policy; cheap to ask for."""
         ...
 
 

@@ -1,34 +1,69 @@
-"""Look a channel up, remembering it for a moment: policy may be stale by `MAX_AGE` seconds, never by more."""
+"""Look a channel up without waiting: all of them are in memory, and at most `MAX_AGE` seconds old.
 
-from aldis.domain.channels import Channel
+What is not there is not looked for by `find`, which sockets use: so the order of their frames holds. `channel` reads
+what it does not find, for callers that can wait.
+"""
+
+import asyncio
+from types import MappingProxyType
+
+import structlog
+
+from aldis.domain.channels import Channel, ChatPolicies, chat_policies
+from aldis.domain.errors import Unavailable
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 
 MAX_AGE = 5.0
-MOST = 10_000  # channels remembered
+
+log = structlog.get_logger(__name__)
 
 
-class ChannelLookupCache:
-    """Channels by name."""
+class ChannelDirectory:
+    """Channels by name. Run `keep_fresh` beside it; call `follow` after a change of one's own."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[str, tuple[int, Channel]] = {}
+        self._reading = asyncio.Lock()
+        self._version: str | None = None
+        self._known: dict[str, Channel] = {}
+        self._policies: ChatPolicies = MappingProxyType({})
+
+    def find(self, name: str) -> Channel | None:
+        """The channel, if it was there at the last look."""
+        return self._known.get(name)
+
+    def policies(self) -> ChatPolicies:
+        """Who may chat, in the channels where not everybody may. The mapping never changes: a newer one replaces it."""
+        return self._policies
 
     async def channel(self, name: str) -> Channel | None:
-        """The channel; one that is not there is looked for again each time."""
-        now = self._clock.now_ms()
-        known = self._known.get(name)
-        if known is not None and now - known[0] < MAX_AGE * 1000:
-            return known[1]
-        channel = await self._store.channel(name)
-        if channel is not None:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[name] = (now, channel)
-        return channel
+        """The channel; one that is not known is looked for each time."""
+        if name not in self._known and await self._store.channel(name) is not None:
+            await self.refresh()
+        return self._known.get(name)
 
-    def forget(self, name: str) -> None:
-        """Look for it again: this process has just changed it."""
-        self._known.pop(name, None)
+    async def refresh(self) -> None:
+        """Read all of them, if any has changed."""
+        async with self._reading:  # else an earlier reading could take the place of a later one
+            version = await self._store.channels_version()
+            if version == self._version:
+                return
+            channels = await self._store.channels()
+            self._known = {channel.name: channel for channel in channels}
+            self._policies = chat_policies(channels)
+            self._version = version  # of before: what has changed between the two reads is read again
+
+    async def follow(self) -> None:
+        """Look at once, after a change of one's own; if the database does not answer now, the next look will tell."""
+        try:
+            await self.refresh()
+        except Unavailable as error:
+            log.warning("channels_not_read", reason=error.message)
+
+    async def keep_fresh(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            await self._clock.sleep(MAX_AGE)
+            await self.follow()

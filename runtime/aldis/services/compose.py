@@ -62,11 +62,13 @@ async def compose(draft: Draft, caller: Caller, *, store_channel: ChannelLookup,
         if draft.kind is Kind.NOTIFICATION or draft.to_users is not None or draft.to_channel is not None:
             raise Rejected("forbidden_field", "a message from a user is a chat with one other", field="from.user")
         name = draft.channel or CHAT
-        if not caller.hears(name):
+        is_named = draft.channel is not None or draft.to_conversation is None  # else the conversation says which
+        if is_named and not caller.hears(name):
             raise Rejected("forbidden", f"this key is not for the channel {name}", field="channel")
         if name != CHAT:
             await _channel(name, ChannelType.CHAT, store_channel)
-        return [chat(draft, UserId(check_name(draft.from_user, "from.user")), now_ms)]
+        command = chat(draft, UserId(check_name(draft.from_user, "from.user")), now_ms)
+        return [replace(command, begins=True, own_channels=caller.channels)]
     if draft.to_channel is not None:
         return [await _broadcast(draft, caller, draft.to_channel, store_channel, now_ms)]
     return await _notifications(draft, caller, store_channel, now_ms)
@@ -165,7 +167,11 @@ def _notification(
 
 
 async def _channel(name: str, type_: ChannelType, store_channel: ChannelLookup, *, field: str = "channel") -> Channel:
-    channel = await store_channel(check_name(name, field))
+    return check_channel(name, await store_channel(check_name(name, field)), type_, field=field)
+
+
+def check_channel(name: str, channel: Channel | None, type_: ChannelType, *, field: str = "channel") -> Channel:
+    """The channel, or a `Rejected` that says why it cannot be sent into."""
     if channel is None:
         raise Rejected("unknown_channel", f"the channel {name} is not declared", field=field)
     if channel.type is not type_:

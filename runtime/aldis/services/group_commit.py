@@ -6,9 +6,10 @@ stored is found by bisection and fails alone. After the commit the gateways are 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from zlib import crc32
 
+from aldis.domain.channels import ChatPolicies
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.messages import SendMessage, Stored
 from aldis.ports.clock import Clock
@@ -26,8 +27,17 @@ WAITING = 20_000  # sends queued a shard: a few seconds of work; beyond this the
 class GroupCommitter:
     """Stores sends; one instance a process."""
 
-    def __init__(self, *, store: Store, ringer: Ringer, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ringer: Ringer,
+        clock: Clock,
+        metrics: Metrics,
+        policies: Callable[[], ChatPolicies] = dict,
+    ) -> None:
         self._store = store
+        self._policies = policies  # who may chat, as far as this process knows it now
         self._ringer = ringer
         self._clock = clock
         self._metrics = metrics
@@ -84,7 +94,8 @@ class GroupCommitter:
 
     async def _store_and_ring(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
         answers, batches = await retry_contention(
-            lambda: store_group(group, store=self._store, now_ms=self._clock.now_ms()), clock=self._clock
+            lambda: store_group(group, store=self._store, now_ms=self._clock.now_ms(), policies=self._policies()),
+            clock=self._clock,
         )
         self.stored.set()
         self._count(group, answers)

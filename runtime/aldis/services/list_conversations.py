@@ -7,7 +7,8 @@ while the rows are read arrives by the stream too, and nothing falls between the
 from dataclasses import dataclass
 
 from aldis.domain.cursors import Cursor
-from aldis.domain.ids import UserId
+from aldis.domain.errors import Rejected
+from aldis.domain.ids import ConversationId, UserId
 from aldis.domain.messages import Kind
 from aldis.ports.store import ConversationRow, Store, positions
 from aldis.services.pages import Page
@@ -23,13 +24,27 @@ class ConversationPage(Page[ConversationRow, Place]):
 
 
 async def list_conversations(
-    user: UserId, *, kind: Kind | None = None, before: Place | None = None, limit: int, store: Store
+    user: UserId,
+    *,
+    kind: Kind | None = None,
+    archived: bool | None = None,
+    before: Place | None = None,
+    limit: int,
+    store: Store,
 ) -> ConversationPage:
     """The user's conversations, newest message first."""
     cursor = await stream_cursor(user, store=store) if before is None else None
-    found = await store.conversations_of(user, kind, before, limit + 1)
+    found = await store.conversations_of(user, kind, before, limit + 1, archived=archived)
     items = found[:limit]
     return ConversationPage(items=items, next=_place(items) if len(found) > limit else None, cursor=cursor)
+
+
+async def find_conversation(conversation: ConversationId, user: UserId, *, store: Store) -> ConversationRow:
+    """One of the user's conversations; to all others it is not there."""
+    row = await store.conversation_of(user, conversation)
+    if row is None:
+        raise Rejected("not_found", "there is no such conversation for you", field="conversation_id")
+    return row
 
 
 async def stream_cursor(user: UserId, *, store: Store) -> Cursor:

@@ -11,7 +11,7 @@ import structlog
 
 from aldis.domain.errors import Unavailable
 from aldis.domain.streams import Broadcast
-from aldis.ports.backplane import Backplane, Ring
+from aldis.ports.backplane import Backplane, Ring, Sighting
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -52,3 +52,15 @@ class Ringer:
             await self._backplane.ring(by_node)
         except Unavailable as error:
             log.warning("doorbell_lost", reason=error.message, rings=len(rings))
+
+    async def announce(self, sightings: Sequence[Sighting]) -> None:
+        """Send each sighting to the nodes that watch its user; lost ones are found by looking again."""
+        try:
+            nodes = await self._presence.watching([sighting.user for sighting in sightings])
+            by_node: dict[str, list[Ring]] = {}
+            for sighting in sightings:
+                for node in nodes.get(sighting.user, ()):
+                    by_node.setdefault(node, []).append(sighting)
+            await self._backplane.ring(by_node)
+        except Unavailable as error:
+            log.warning("doorbell_lost", reason=error.message, rings=len(sightings))

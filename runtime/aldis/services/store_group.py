@@ -7,13 +7,15 @@ seq and no position; a repeat takes none either, so both kinds of number stay ga
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from aldis.domain.channels import CHAT
+from aldis.domain.channels import CHAT, ChatPolicies, ChatPolicy, WhoMayChat
 from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
 from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import Batch, Broadcast, Event, Source
+from aldis.ports.relations import Pair
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
 from aldis.services.broadcasting import Announcement, put_broadcasts
 from aldis.services.render import message_event, message_json, sender_view, value_json
@@ -31,6 +33,7 @@ class _Group:
     commands: Sequence[SendMessage]
     answers: dict[int, Stored | AldisError] = field(default_factory=dict)
     repeats: dict[int, int] = field(default_factory=dict)  # index of a repeat -> index of the first
+    existing: set[ConversationId] = field(default_factory=set)  # of those that must be there already
 
     def open(self) -> list[tuple[int, SendMessage]]:
         """Those not yet answered and no repeats."""
@@ -51,16 +54,17 @@ class _Group:
 
 
 async def store_group(
-    commands: Sequence[SendMessage], *, store: Store, now_ms: int
+    commands: Sequence[SendMessage], *, store: Store, now_ms: int, policies: ChatPolicies = MappingProxyType({})
 ) -> tuple[list[Stored | AldisError], list[Batch | Broadcast]]:
     """Store a group; answer one result a command, and what the gateways are to be told."""
     group = _Group(commands)
     _collapse(group)
 
     async def recipe(transaction: Transaction) -> list[Batch | Broadcast]:
-        conversations, replied = await _resolve(group, transaction)
+        conversations, replied = await _resolve(group, transaction, policies)
         await _refuse_closed(group, transaction, conversations)
         await _claim(group, transaction, now_ms)
+        await _permit(group, transaction, conversations, policies)
         messages = await _store_messages(group, transaction, conversations, replied)
         return await _announce(group, messages, transaction, conversations, now_ms)
 
@@ -84,11 +88,12 @@ def _collapse(group: _Group) -> None:
 
 
 async def _resolve(
-    group: _Group, transaction: Transaction
+    group: _Group, transaction: Transaction, policies: ChatPolicies
 ) -> tuple[dict[ConversationId, Conversation], dict[MessageId, Message]]:
     """Find the conversations written to and the messages replied to; refuse what does not fit."""
-    wanted = sorted({command.conversation_id for _, command in group.open() if command.members is None})
+    wanted = sorted({c.conversation_id for _, c in group.open() if c.members is None or _must_exist(c, policies)})
     known = await transaction.conversations(wanted)
+    group.existing.update(known)
     parents = sorted({command.reply_to for _, command in group.open() if command.reply_to is not None})
     replied = await transaction.messages(parents) if parents else {}
     for index, command in group.open():
@@ -132,6 +137,8 @@ def _refusal(
         return Rejected("not_found", "no such conversation of yours", field="to.conversation")
     if user is not None and conversation.kind is Kind.NOTIFICATION:
         return Rejected("read_only", "notifications are one-way: you cannot answer into them", field="to.conversation")
+    if command.own_channels and conversation.channel not in command.own_channels:
+        return Rejected("not_found", "this key is not for the conversation's channel", field="to.conversation")
     if command.reply_to is not None:
         parent = replied.get(command.reply_to)
         if parent is None or parent.conversation_id != conversation.id:
@@ -165,6 +172,56 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
             unused += [key for key in keys if key not in held]
     if unused:
         await transaction.release_keys(unused)
+
+
+async def _permit(
+    group: _Group,
+    transaction: Transaction,
+    conversations: dict[ConversationId, Conversation],
+    policies: ChatPolicies,
+) -> None:
+    """Refuse chats that a policy or a block forbids. After the claims: what was stored before is answered as it was."""
+    chats = [
+        (index, command, _pair(conversations[command.conversation_id]))
+        for index, command in group.open()
+        if command.kind is Kind.CHAT
+    ]
+    if not chats:
+        return
+    blocked = await transaction.blocked_pairs(sorted({pair for _, _, pair in chats}))
+    unused: list[tuple[str, str]] = []
+    for index, command, pair in chats:
+        channel = conversations[command.conversation_id].channel
+        if pair not in blocked and _lets(command, pair, policies.get(channel), group):
+            group.existing.add(command.conversation_id)  # for those who follow in this group
+            continue
+        group.answers[index] = _forbidden(command)
+        unused += [(command.sender.scope, key) for key in command.keys]
+    if unused:
+        await transaction.release_keys(unused)
+
+
+def _pair(conversation: Conversation) -> Pair:
+    first, second = conversation.members
+    return (first, second) if first < second else (second, first)
+
+
+def _lets(command: SendMessage, pair: Pair, policy: ChatPolicy | None, group: _Group) -> bool:
+    if policy is None:
+        return True
+    return policy.lets(*pair, exists=command.begins or command.conversation_id in group.existing)
+
+
+def _must_exist(command: SendMessage, policies: ChatPolicies) -> bool:
+    """Whether it matters that the conversation named by its members is there already."""
+    policy = policies.get(command.channel)
+    return policy is not None and policy.who is WhoMayChat.EXISTING and command.kind is Kind.CHAT
+
+
+def _forbidden(command: SendMessage) -> Rejected:
+    """The same words whatever the reason: who has blocked whom is nobody else's business."""
+    field = "to.user" if command.members is not None else "to.conversation"
+    return Rejected("forbidden", "these two may not write to each other", field=field)
 
 
 def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, Message]) -> Stored | Rejected:

@@ -63,6 +63,7 @@ class Metrics:
         self.connections = self._gauge("connections", "Connections that are open.")
         self.connections_opened = self._counter("connections_opened", "Connections that were opened.")
         self.connections_closed = self._counter("connections_closed", "Connections that were closed.", "code")
+        self.ephemeral = self._counter("ephemeral", "Typing and presence for a connection.", "type", "outcome")
         self.slow_readers = self._gauge("slow_readers", "Connections whose standard sources are paused.")
 
     def _make_process_metrics(self) -> None:

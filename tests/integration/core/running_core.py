@@ -59,6 +59,15 @@ class RecordingDoorbell:
     async def withdraw(self, node: str, users: Sequence[UserId]) -> None:
         return None
 
+    async def watch(self, node: str, users: Sequence[UserId]) -> None:
+        return None
+
+    async def unwatch(self, node: str, users: Sequence[UserId]) -> None:
+        return None
+
+    async def watching(self, users: Sequence[UserId]) -> Mapping[UserId, Sequence[str]]:
+        return {}
+
     async def renew(self, node: str) -> bool:
         return True
 

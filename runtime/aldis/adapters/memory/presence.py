@@ -13,26 +13,33 @@ class MemoryPresence:
 
     def __init__(self) -> None:
         self._nodes: dict[UserId, tuple[str, ...]] = {}
+        self._watching: dict[UserId, tuple[str, ...]] = {}
         self._forgotten: set[str] = set()
 
     async def register(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `users` have a connection on `node`."""
-        only = (node,)  # shared by all users that are on one node, which is nearly all of them
-        for user in users:
-            nodes = self._nodes.get(user)
-            if nodes is None:
-                self._nodes[user] = only
-            elif node not in nodes:
-                self._nodes[user] = (*nodes, node)
+        _add(self._nodes, node, users)
 
     async def withdraw(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `users` have none there any more."""
-        for user in users:
-            self._remove(node, user)
+        _remove(self._nodes, node, users)
 
     async def nodes_of(self, users: Sequence[UserId]) -> Mapping[UserId, Sequence[str]]:
         """The nodes of each user that is connected; the others are left out."""
         known = self._nodes
+        return {user: known[user] for user in users if user in known}
+
+    async def watch(self, node: str, users: Sequence[UserId]) -> None:
+        """Say that `node` wants to be told of `users`."""
+        _add(self._watching, node, users)
+
+    async def unwatch(self, node: str, users: Sequence[UserId]) -> None:
+        """Say that it no longer does."""
+        _remove(self._watching, node, users)
+
+    async def watching(self, users: Sequence[UserId]) -> Mapping[UserId, Sequence[str]]:
+        """The nodes that watch each user."""
+        known = self._watching
         return {user: known[user] for user in users if user in known}
 
     async def renew(self, node: str) -> bool:
@@ -45,12 +52,24 @@ class MemoryPresence:
     def forget(self, node: str) -> None:
         """Take a node's lease and all its users away, as a flushed or restarted registry would."""
         self._forgotten.add(node)
-        for user in [user for user, nodes in self._nodes.items() if node in nodes]:
-            self._remove(node, user)
+        for known in (self._nodes, self._watching):
+            _remove(known, node, [user for user, nodes in known.items() if node in nodes])
 
-    def _remove(self, node: str, user: UserId) -> None:
-        left = tuple(other for other in self._nodes.get(user, ()) if other != node)
+
+def _add(known: dict[UserId, tuple[str, ...]], node: str, users: Sequence[UserId]) -> None:
+    only = (node,)  # shared by all users that are on one node, which is nearly all of them
+    for user in users:
+        nodes = known.get(user)
+        if nodes is None:
+            known[user] = only
+        elif node not in nodes:
+            known[user] = (*nodes, node)
+
+
+def _remove(known: dict[UserId, tuple[str, ...]], node: str, users: Sequence[UserId]) -> None:
+    for user in users:
+        left = tuple(other for other in known.get(user, ()) if other != node)
         if left:
-            self._nodes[user] = left
+            known[user] = left
         else:
-            self._nodes.pop(user, None)
+            known.pop(user, None)

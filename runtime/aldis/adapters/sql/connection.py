@@ -23,6 +23,10 @@ class Executing(Protocol):
         """Run a statement; all its rows are there when it returns."""
         ...
 
+    def data_version(self) -> tuple[object, int] | None:
+        """Inside a transaction: something that differs once any other connection has committed; None when unknown."""
+        ...
+
 
 class InlineConnection:
     """Runs statements where it is called: inside the thread that owns the connection."""
@@ -33,6 +37,12 @@ class InlineConnection:
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
         """Run a statement now."""
         return self._connection.execute(statement, parameters)
+
+    def data_version(self) -> tuple[object, int] | None:
+        """SQLite's own number, which is one connection's; asked past SQLAlchemy, which would cost ten times as much."""
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        return driver, driver.execute("PRAGMA data_version").fetchone()[0]
 
 
 class ThreadConnection:
@@ -45,6 +55,10 @@ class ThreadConnection:
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
         """Run a statement there; its rows are fetched there too."""
         return await in_thread(self._thread, lambda: self._fetch(statement, parameters))
+
+    def data_version(self) -> tuple[object, int] | None:
+        """Not worth a hop to the thread."""
+        return None
 
     def _fetch(self, statement: Executable, parameters: Parameters) -> Any:
         result = self._connection.execute(statement, parameters)

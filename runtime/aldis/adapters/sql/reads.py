@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select, text, tuple_
+from sqlalchemy import Row, Select, and_, or_, select, text, tuple_
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -137,20 +137,21 @@ async def read_history(
 
 
 async def read_conversation_rows(
-    connection: Executing, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+    connection: Executing,
+    user: UserId,
+    kind: Kind | None,
+    before: tuple[str, str] | None,
+    limit: int,
+    *,
+    archived: bool | None = None,
 ) -> list[ConversationRow]:
     """A page of a user's conversations with marks and last messages."""
     table, members = schema.conversations, schema.members
-    statement = (
-        select(table.c.id, table.c.head_seq, table.c.last_message_id, members)
-        .join_from(members, table, table.c.id == members.c.conversation_id)
-        # One who was erased and came back is a stranger to what was there.
-        .where(members.c.user_id == user, or_(table.c.broadcast, table.c.head_seq > members.c.from_seq))
-        .order_by(table.c.last_message_id.desc(), table.c.id.desc())
-        .limit(limit)
-    )
+    statement = _conversations_of(user).order_by(table.c.last_message_id.desc(), table.c.id.desc()).limit(limit)
     if kind is not None:
         statement = statement.where(table.c.kind == kind.value)
+    if archived is not None:
+        statement = statement.where(members.c.archived == archived)
     if before is not None:
         statement = statement.where(
             or_(
@@ -160,6 +161,25 @@ async def read_conversation_rows(
         )
     rows = (await connection.execute(statement)).all()
     return await _with_last(connection, rows)
+
+
+async def read_conversation_row(
+    connection: Executing, user: UserId, conversation: ConversationId
+) -> ConversationRow | None:
+    """One of a user's conversations."""
+    statement = _conversations_of(user).where(schema.members.c.conversation_id == conversation)
+    rows = await _with_last(connection, (await connection.execute(statement)).all())
+    return rows[0] if rows else None
+
+
+def _conversations_of(user: UserId) -> Select[Any]:
+    table, members = schema.conversations, schema.members
+    return (
+        select(table.c.id, table.c.head_seq, table.c.last_message_id, members)
+        .join_from(members, table, table.c.id == members.c.conversation_id)
+        # One who was erased and came back is a stranger to what was there.
+        .where(members.c.user_id == user, or_(table.c.broadcast, table.c.head_seq > members.c.from_seq))
+    )
 
 
 async def _with_last(connection: Executing, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
@@ -174,6 +194,8 @@ async def _with_last(connection: Executing, rows: Sequence[Row[Any]]) -> list[Co
             conversations[row.id],
             ReadMark(head_seq=row.head_seq, read_seq=row.read_seq, own_total=row.own_total, own_read=row.own_read),
             last.get(row.id),
+            muted=bool(row.muted),
+            archived=bool(row.archived),
         )
         for row in rows
     ]

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, RootTransaction, Select, create_engine, select, text
+from sqlalchemy import Engine, RootTransaction, Select, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -22,6 +22,7 @@ from aldis.adapters.sql.checkpoint import checkpoint, checkpointing, rewrite, tr
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
 from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
 from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
+from aldis.adapters.sql.known_blocks import KnownBlocks
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.moves import Moves, read_badge
 from aldis.adapters.sql.relations import RelationReads, Relations
@@ -58,6 +59,7 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
         self._reader = reader
         self._writer_thread, self._reader_threads = threads
         self._dialect = SqliteDialect()
+        self._known_blocks = KnownBlocks()
         self._writing = asyncio.Lock()
         shared = reader is writer  # then reads take their turn among the transactions
         self._reading: AbstractAsyncContextManager[None] = self._writing if shared else nullcontext()
@@ -77,7 +79,7 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
         with self._translated(), self._writer.connect() as connection:
             transaction = connection.begin()
             try:
-                answer = drive(recipe(SqlTransaction(InlineConnection(connection), self._dialect)))
+                answer = drive(recipe(SqlTransaction(InlineConnection(connection), self._dialect, self._known_blocks)))
             except BaseException:
                 transaction.rollback()
                 raise
@@ -97,7 +99,7 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
                 try:
                     transaction = await in_thread(thread, connection.begin)
                     try:
-                        yield SqlTransaction(ThreadConnection(connection, thread), self._dialect)
+                        yield SqlTransaction(ThreadConnection(connection, thread), self._dialect, self._known_blocks)
                     except BaseException:
                         await in_thread(thread, transaction.rollback)
                         raise
@@ -189,10 +191,18 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
         return (await self._read(lambda connection: read_conversations(connection, [conversation]))).get(conversation)
 
     async def conversations_of(
-        self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+        self,
+        user: UserId,
+        kind: Kind | None,
+        before: tuple[str, str] | None,
+        limit: int,
+        *,
+        archived: bool | None = None,
     ) -> list[ConversationRow]:
         """A page of a user's conversations."""
-        return await self._read(lambda connection: reads.read_conversation_rows(connection, user, kind, before, limit))
+        return await self._read(
+            lambda connection: reads.read_conversation_rows(connection, user, kind, before, limit, archived=archived)
+        )
 
     async def history(
         self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
@@ -232,6 +242,16 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
     async def channels(self) -> list[Channel]:
         """All channels."""
         return [to_channel(row) for row in await self._all(_declared().order_by(schema.channels.c.name))]
+
+    async def channels_version(self) -> str:
+        """How many there are and when they were changed, in all."""
+        changed = schema.channels.c.updated_at
+        statement = select(func.count(), func.count(schema.channels.c.deleted_at), func.sum(changed), func.max(changed))
+
+        async def read(connection: Executing) -> str:
+            return str(tuple((await connection.execute(statement)).one()))
+
+        return await self._read(read)
 
 
 def _declared() -> Select[Any]:

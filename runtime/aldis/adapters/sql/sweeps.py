@@ -1,8 +1,9 @@
 """The part of a transaction that looks after what is due, what is to leave and what has aged; and the few settings."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, or_, select, update
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.part import Part
@@ -169,6 +170,9 @@ class Sweeps(Part):
         """Upsert a channel."""
         table = schema.channels
         insert = self._dialect.insert(table)
-        changed = {c.name: insert.excluded[c.name] for c in table.c if c.name not in _CHANNEL_KEEPS}
+        changed: dict[str, Any] = {c.name: insert.excluded[c.name] for c in table.c if c.name not in _CHANNEL_KEEPS}
+        # Always later than before, whatever the clocks say: from its changing the gateways see that they are to read.
+        at, before = insert.excluded.updated_at, table.c.updated_at
+        changed["updated_at"] = case((at > before, at), else_=before + 1)
         statement = insert.on_conflict_do_update(index_elements=[table.c.name], set_=changed)
         await self._connection.execute(statement, from_channel(channel, now))

@@ -1,0 +1,44 @@
+"""Blocking: a user does not want to hear from another. From the commit on neither can write to the other.
+
+Whoever knows of the two being able to is rung, so that typing and presence between them end at once as well.
+"""
+
+from aldis.domain.errors import Rejected
+from aldis.domain.ids import UserId
+from aldis.ports.backplane import Parting
+from aldis.ports.clock import Clock
+from aldis.ports.store import Store, Transaction
+from aldis.services.ring import Ringer
+
+MAX_BLOCKS = 1_000  # of one user
+
+
+async def block_user(user: UserId, other: UserId, *, store: Store, ringer: Ringer, clock: Clock) -> None:
+    """Let `user` block `other`; again changes nothing. Raises `Rejected` for oneself, and beyond `MAX_BLOCKS`."""
+    if user == other:
+        raise Rejected("bad_request", "nobody can block himself", field="user")
+    now_ms = clock.now_ms()
+
+    async def recipe(transaction: Transaction) -> bool:
+        if not await transaction.put_block(user, other, now_ms):
+            return False
+        if await transaction.count_blocks(user, MAX_BLOCKS + 1) > MAX_BLOCKS:
+            raise Rejected("too_large", f"a user blocks at most {MAX_BLOCKS} others", field="user")
+        return True
+
+    if await store.run(recipe):
+        await _part(user, other, ringer)
+
+
+async def unblock_user(user: UserId, other: UserId, *, store: Store, ringer: Ringer) -> None:
+    """Take a block away; where there is none nothing changes."""
+
+    async def recipe(transaction: Transaction) -> bool:
+        return await transaction.delete_block(user, other)
+
+    if await store.run(recipe):
+        await _part(user, other, ringer)
+
+
+async def _part(user: UserId, other: UserId, ringer: Ringer) -> None:
+    await ringer.ring([Parting(user, other), Parting(other, user)])
