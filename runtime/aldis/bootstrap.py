@@ -32,10 +32,13 @@ from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, Reque
 from aldis.domain.errors import AldisError
 from aldis.gateway.app import GatewayApp
 from aldis.gateway.context import GatewayContext, GatewayLimits
+from aldis.gateway.ephemera import EphemeralWriter
 from aldis.gateway.http_streams import GatewayHttpStreams
 from aldis.gateway.hub import Hub
+from aldis.gateway.ringing import Ringing
 from aldis.gateway.server import DrainingServer, build_config
 from aldis.gateway.views import view_of
+from aldis.gateway.watching import Watching
 from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
@@ -47,6 +50,7 @@ from aldis.services.key_set import KeySet
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
 from aldis.services.ring import Ringer
+from aldis.services.typists import Typists
 from aldis.settings import HMAC, Settings, accepted_secrets
 from aldis.telemetry import log as logging
 from aldis.telemetry.collector import Collector
@@ -145,8 +149,12 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
         hub, health = _build_hub(core, node, settings), ProcessHealth(core.clock, key_set=core.key_set)
         context = _gateway_context(core, hub, node, settings)
         http = build_app(_api_dependencies(core, hub, context, health, settings))
-        await stack.enter_async_context(core.backplane.listen(node, hub.on_ring))
+        ringing = Ringing(
+            hub=hub, typists=context.typists, watching=context.watching, writer=EphemeralWriter(metrics=core.metrics)
+        )
+        await stack.enter_async_context(core.backplane.listen(node, ringing.on_ring))
         await stack.enter_async_context(hub.running())
+        await stack.enter_async_context(context.watching.running())
         await stack.enter_async_context(
             run_workers(
                 store=core.store,
@@ -278,6 +286,21 @@ def _open_files() -> int:
     return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
+def _build_watching(core: Core, hub: Hub, node: str) -> Watching:
+    watching = Watching(
+        node=node,
+        store=core.store,
+        presence=core.presence,
+        ringer=core.ringer,
+        writer=EphemeralWriter(metrics=core.metrics),
+        clock=core.clock,
+        metrics=core.metrics,
+        of_user=hub.of,
+    )
+    hub.on_left = watching.left
+    return watching
+
+
 def _user_rate(settings: Settings) -> Rate:
     return Rate(settings.limits.messages_per_second, settings.limits.burst)
 
@@ -296,6 +319,9 @@ def _gateway_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gat
         committer=core.committer,
         moves=core.moves,
         reader=StreamReader(store=core.store, clock=core.clock, metrics=core.metrics),
+        channels=core.channels,
+        typists=Typists(store=core.store, ringer=core.ringer, clock=core.clock, metrics=core.metrics),
+        watching=_build_watching(core, hub, node),
         presence=core.presence,
         limiter=core.limiter,
         limits=GatewayLimits(
@@ -326,6 +352,8 @@ def _api_dependencies(
         rates=Rates(user=_user_rate(settings), key=Rate(limits.key_messages_per_second, limits.key_burst)),
         limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
         gate=core.gate,
+        presence=core.presence,
+        ringer=core.ringer,
         clock=core.clock,
         metrics=core.metrics,
         health=health,

@@ -89,6 +89,8 @@ def conversation_answer(row: ConversationRow, now_ms: int) -> dict[str, Any]:
         "unread": row.mark.unread,
         "read_seq": row.mark.read_seq,
         "head_seq": row.mark.head_seq,
+        "muted": row.muted,
+        "archived": row.archived,
     }
 
 

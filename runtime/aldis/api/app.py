@@ -7,7 +7,18 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from aldis import __version__
-from aldis.api import admin, conversations, events, messages, operations, page, schemas, subscriptions
+from aldis.api import (
+    admin,
+    blocks,
+    conversations,
+    events,
+    messages,
+    operations,
+    page,
+    presence,
+    schemas,
+    subscriptions,
+)
 from aldis.api.access import Access
 from aldis.api.dependencies import ApiDependencies
 from aldis.api.door import Door
@@ -35,15 +46,9 @@ def build_app(api: ApiDependencies) -> FastAPI:
     app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
     app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
-    for router in (
-        messages.router,
-        conversations.router,
-        subscriptions.router,
-        events.router,
-        operations.router,
-        page.router,
-        *admin.ROUTERS,
-    ):
+    for room in (messages, conversations, blocks, presence, subscriptions, events, operations, page):
+        app.include_router(room.router)
+    for router in admin.ROUTERS:
         app.include_router(router)
     app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]  # FastAPI's own way to replace it
     return app

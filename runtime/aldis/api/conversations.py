@@ -13,10 +13,11 @@ from aldis.domain.ids import ConversationId, DeviceId
 from aldis.domain.messages import Kind
 from aldis.domain.streams import SOURCES
 from aldis.services.check_acknowledgement import check_acknowledgement
-from aldis.services.list_conversations import list_conversations
+from aldis.services.list_conversations import find_conversation, list_conversations
 from aldis.services.read_badge import read_badge
 from aldis.services.read_history import read_history
 from aldis.services.render import message_json
+from aldis.services.set_conversation import set_conversation
 
 router = APIRouter(tags=["conversations"])
 
@@ -32,6 +33,7 @@ async def get_conversations(
     page = await list_conversations(
         caller.user,
         kind=Kind(query.kind) if query.kind is not None else None,
+        archived=query.archived,
         before=decode_place(query.cursor, CONVERSATION_PLACE) if query.cursor is not None else None,
         limit=query.limit,
         store=api.store,
@@ -70,6 +72,29 @@ async def get_history(
         "next": encode_place(direction, page.next) if page.next is not None else None,
     }
     return answers.json_answer(answer, api.encoder)
+
+
+@router.get("/v1/conversations/{conversation_id}", response_model=schemas.ConversationAnswer)
+async def get_conversation(conversation_id: ConversationPath, caller: CallingUser, api: Api) -> Response:
+    """One of my conversations, as in their list."""
+    row = await find_conversation(ConversationId(conversation_id), caller.user, store=api.store)
+    return answers.json_answer(answers.conversation_answer(row, api.clock.now_ms()), api.encoder)
+
+
+@router.patch("/v1/conversations/{conversation_id}", response_model=schemas.SettingsAnswer)
+async def patch_conversation(
+    conversation_id: ConversationPath, body: schemas.SettingsBody, caller: CallingUser, api: Api
+) -> Response:
+    """Mute or archive a conversation for myself; all of my devices are told."""
+    settings = await set_conversation(
+        ConversationId(conversation_id),
+        caller.user,
+        muted=body.muted,
+        archived=body.archived,
+        store=api.store,
+        ringer=api.ringer,
+    )
+    return answers.json_answer({"conversation_id": conversation_id, **settings._asdict()}, api.encoder)
 
 
 def place_of(query: schemas.HistoryQuery) -> tuple[str, int | None]:

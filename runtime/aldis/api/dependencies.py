@@ -16,11 +16,13 @@ from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
 from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Limiter, Rate
+from aldis.ports.presence import Presence
 from aldis.ports.store import Store
 from aldis.services.address_gate import AddressGate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator
 from aldis.services.compose import ChannelLookup
+from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
 
@@ -115,6 +117,8 @@ class ApiDependencies:
     channel: ChannelLookup
     limiter: Limiter
     rates: Rates
+    presence: Presence
+    ringer: Ringer
     clock: Clock
     metrics: Metrics
     health: Health

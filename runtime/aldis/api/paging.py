@@ -16,6 +16,7 @@ Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_POSITION)]
 
 CONVERSATION_PLACE: msgspec.json.Decoder[tuple[str, str]] = msgspec.json.Decoder(tuple[Id, Id])
 HISTORY_PLACE: msgspec.json.Decoder[tuple[str, int]] = msgspec.json.Decoder(tuple[Literal["before", "after"], Seq])
+USER_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[User])
 RECIPIENT_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[User])
 NAME_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[User])
 ID_PLACE: msgspec.json.Decoder[tuple[str]] = msgspec.json.Decoder(tuple[Id])

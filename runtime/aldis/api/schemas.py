@@ -8,6 +8,7 @@ from aldis.domain.ids import MAX_NAME
 from aldis.domain.streams import MAX_POSITION
 from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN
 from aldis.services.pages import MAX_PAGE
+from aldis.services.read_presence import MAX_WATCHED
 
 DEFAULT_PAGE = 50
 
@@ -110,10 +111,37 @@ class StatusQuery(Asked):
     limit: Limit = DEFAULT_PAGE
 
 
+class PageQuery(Asked):
+    """A page of a list."""
+
+    cursor: PageCursor | None = None
+    limit: Limit = DEFAULT_PAGE
+
+
+class PresenceQuery(Asked):
+    """Whom it is about."""
+
+    user: Annotated[list[Name], Field(min_length=1, max_length=MAX_WATCHED)]
+
+
+class SettingsBody(Taken):
+    """How I want a conversation; what is left out stays as it is."""
+
+    muted: bool | None = None
+    archived: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "SettingsBody":
+        if self.muted is None and self.archived is None:
+            raise ValueError("give muted, archived, or both")
+        return self
+
+
 class ConversationsQuery(Asked):
     """A page of my conversations."""
 
     kind: Literal["chat", "notification"] | None = None
+    archived: bool | None = None
     cursor: PageCursor | None = None
     limit: Limit = DEFAULT_PAGE
 
@@ -304,6 +332,8 @@ class ConversationAnswer(Given):
     unread: int
     read_seq: int
     head_seq: int
+    muted: bool
+    archived: bool
 
 
 class ConversationsAnswer(Given):
@@ -312,6 +342,41 @@ class ConversationsAnswer(Given):
     items: list[ConversationAnswer]
     next: str | None
     cursor: str | None = None
+
+
+class SettingsAnswer(Given):
+    """How the caller has set a conversation."""
+
+    conversation_id: str
+    muted: bool
+    archived: bool
+
+
+class BlockAnswer(Given):
+    """Somebody whom the caller has blocked, and since when."""
+
+    user: str
+    blocked_at: str
+
+
+class BlocksAnswer(Given):
+    """By name."""
+
+    items: list[BlockAnswer]
+    next: str | None
+
+
+class UserPresence(Given):
+    """Whether a user is connected, as far as the caller may know."""
+
+    user: str
+    online: bool
+
+
+class PresenceAnswer(Given):
+    """In the order in which they were asked for, each once."""
+
+    users: list[UserPresence]
 
 
 class HistoryAnswer(Given):

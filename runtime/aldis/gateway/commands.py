@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from aldis.domain.callers import UserCaller
-from aldis.domain.channels import CHAT
+from aldis.domain.channels import CHAT, ChannelType
 from aldis.domain.cursors import parse_cursor
 from aldis.domain.devices import Attachment
 from aldis.domain.errors import AldisError, Rejected, Unavailable
@@ -21,11 +21,12 @@ from aldis.domain.streams import MAX_POSITION, Source
 from aldis.gateway import frames
 from aldis.gateway.close_codes import CloseCode, close_code_of
 from aldis.gateway.connection import Connection
+from aldis.gateway.ephemeral_commands import EphemeralCommands
 from aldis.gateway.frames import BadFrame, Command, ConnectBody, RefusedCommand, SendBody
 from aldis.gateway.hub import feed_now
 from aldis.gateway.opening import open_connection, welcome_of
 from aldis.services.authenticate import UnknownKey
-from aldis.services.compose import chat, check_user_draft
+from aldis.services.compose import chat, check_channel, check_user_draft
 from aldis.services.connect_device import ConnectDevice
 from aldis.services.store_moves import Read
 from aldis.telemetry.tasks import spawn
@@ -34,7 +35,6 @@ PAUSE_AT = 256  # unanswered sends and reads of one connection at which it is no
 RESUME_AT = 128
 REFUSALS = 1_000  # refused commands, after which the client is sent away
 FORGIVEN = 20  # refusals that an accepted send makes up for: who sends up to 20 times his limit is only refused
-UNKNOWN_CHANNEL = "a user chats in the channel chat, or in a declared one by REST"
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +42,12 @@ log = structlog.get_logger(__name__)
 class CommandReader:
     """Reads one connection's frames; set as its protocol's `on_message`."""
 
-    __slots__ = ("_connecting", "_connection", "_held", "_refusals")
+    __slots__ = ("_connecting", "_connection", "_ephemeral", "_held", "_refusals")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._connecting = False
+        self._ephemeral = EphemeralCommands(connection)
         self._refusals = 0
         self._held: deque[tuple[bytes, bool]] | None = None  # frames behind one that waits for the issuer's keys
 
@@ -114,18 +115,28 @@ class CommandReader:
                 return
             elif connection.user is None or not connection.attached:
                 raise Rejected("not_connected", "send the connect command first and wait for its answer")
-            elif command.send is not None:
-                self._send(command.id, command.send)
-            elif command.ack is not None:
-                self._ack(frames.positions_of(command.ack))
-            elif command.read is not None:
-                self._read(command.id, command.read)
-            elif command.refresh is not None:
-                self._refresh(command.id, command.refresh.token)
-            elif command.ping is not None:
-                connection.write(b'{"pong":{}}' if command.id is None else b'{"id":%d,"pong":{}}' % command.id)
+            else:
+                self._do(command)
         except Rejected as error:
             self._refuse(command.id, error)
+
+    def _do(self, command: Command) -> None:
+        """Do what a connected client asks for."""
+        if command.send is not None:
+            self._send(command.id, command.send)
+        elif command.ack is not None:
+            self._ack(frames.positions_of(command.ack))
+        elif command.read is not None:
+            self._read(command.id, command.read)
+        elif command.typing is not None:
+            self._ephemeral.type(command.id, command.typing)
+        elif command.presence is not None:
+            self._ephemeral.watch(command.id, command.presence)
+        elif command.refresh is not None:
+            self._refresh(command.id, command.refresh.token)
+        elif command.ping is not None:
+            pong = b'{"pong":{}}' if command.id is None else b'{"id":%d,"pong":{}}' % command.id
+            self._connection.write(pong)
 
     # -- connect ------------------------------------------------------------------------------------------------
 
@@ -220,10 +231,12 @@ class CommandReader:
     def _compose(self, body: SendBody, user: UserId) -> SendMessage:
         context = self._connection.context
         draft = frames.draft_of(body, content_bytes=context.limits.content_bytes)
-        if draft.channel not in {None, CHAT}:
-            raise Rejected("unknown_channel", UNKNOWN_CHANNEL, field="send.channel")
         try:
             check_user_draft(draft)
+            if draft.channel not in {None, CHAT}:
+                # What is in memory, not what could be read: the frames behind this one do not wait.
+                name = check_name(draft.channel or CHAT, "channel")
+                check_channel(name, context.channels.find(name), ChannelType.CHAT)
             return chat(draft, user, context.clock.now_ms())
         except Rejected as error:
             raise _within("send", error) from error

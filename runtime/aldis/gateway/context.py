@@ -8,14 +8,17 @@ from aldis.ports.limiter import Limiter, Rate
 from aldis.ports.presence import Presence
 from aldis.services.address_gate import AddressGate
 from aldis.services.authenticate import Authenticator
+from aldis.services.channel_lookup import ChannelDirectory
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
+from aldis.services.typists import Typists
 from aldis.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from aldis.gateway.hub import Hub
+    from aldis.gateway.watching import Watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,9 @@ class GatewayContext:
     committer: GroupCommitter
     moves: MoveCommitter
     reader: StreamReader
+    channels: ChannelDirectory
+    typists: Typists
+    watching: "Watching"
     presence: Presence
     limiter: Limiter
     limits: GatewayLimits

@@ -89,6 +89,18 @@ class ReadBody(msgspec.Struct, forbid_unknown_fields=True):
     seq: int
 
 
+class TypingBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the user types."""
+
+    conversation_id: str
+
+
+class PresenceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose coming and going is to be told; replaces what was said before."""
+
+    watch: list[str]
+
+
 class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
     """A newer token."""
 
@@ -113,6 +125,8 @@ class Command(msgspec.Struct, forbid_unknown_fields=True):
     send: SendBody | None = None
     ack: AckBody | None = None
     read: ReadBody | None = None
+    typing: TypingBody | None = None
+    presence: PresenceBody | None = None
     refresh: RefreshBody | None = None
     pong: dict[str, Any] | None = None
     ping: dict[str, Any] | None = None
@@ -147,7 +161,8 @@ def parse_command(data: bytes) -> Command:
     named = sum(
         part is not None
         for part in (
-            command.connect, command.send, command.ack, command.read, command.refresh, command.pong, command.ping
+            command.connect, command.send, command.ack, command.read, command.typing, command.presence,
+            command.refresh, command.pong, command.ping,
         )
     )  # fmt: skip
     if named != 1:

@@ -5,7 +5,7 @@ has expired; compares the store's heads with what was written, so that a lost do
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,7 @@ class Hub:
         self._to_heal: list[UserId] = []
         self.beaten_at = clock.now_ms()
         self.ended = 0  # connections that were here and have gone
+        self.on_left: Callable[[Sequence[UserId]], None] = lambda _users: None  # told once they are withdrawn
 
     # -- who is here --------------------------------------------------------------------------------------------
 
@@ -128,6 +129,10 @@ class Hub:
     def expire_later(self, connection: Connection) -> None:
         """Close it when its token ends."""
         self._expiring.setdefault(connection.expires_at, set()).add(connection)
+
+    def of(self, user: UserId) -> Sequence[Connection]:
+        """A user's connections."""
+        return self._by_user.get(user, ())
 
     def connections(self) -> list[Connection]:
         """All of them."""
@@ -257,6 +262,7 @@ class Hub:
             came_back = [user for user in left if user in self._by_user]
             if came_back:
                 await self._presence.register(self._node, came_back)
+            self.on_left([user for user in left if user not in self._by_user])
         if not await self._presence.renew(self._node):
             await self._presence.register(self._node, list(self._by_user))
 

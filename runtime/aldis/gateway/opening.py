@@ -15,6 +15,7 @@ async def open_connection(connection: Connection, wanted: ConnectDevice) -> Atta
     await context.presence.register(context.node, [wanted.user])
     attachment = await context.connector.connect(wanted)
     await context.hub.broadcaster.admit(connection)
+    context.watching.came(wanted.user)
     return attachment
 
 

@@ -7,7 +7,9 @@ from aldis.domain.errors import Rejected
 from aldis.domain.ids import UserId
 from aldis.ports.backplane import Parting
 from aldis.ports.clock import Clock
+from aldis.ports.relations import Block
 from aldis.ports.store import Store, Transaction
+from aldis.services.pages import Page
 from aldis.services.ring import Ringer
 
 MAX_BLOCKS = 1_000  # of one user
@@ -38,6 +40,21 @@ async def unblock_user(user: UserId, other: UserId, *, store: Store, ringer: Rin
 
     if await store.run(recipe):
         await _part(user, other, ringer)
+
+
+async def find_block(user: UserId, other: UserId, *, store: Store) -> Block:
+    """The user's block of `other`; raises `Rejected("not_found")` when there is none."""
+    block = await store.block(user, other)
+    if block is None:
+        raise Rejected("not_found", "you have not blocked this user", field="user")
+    return block
+
+
+async def list_blocks(user: UserId, *, after: UserId | None = None, limit: int, store: Store) -> Page[Block, UserId]:
+    """Whom the user has blocked, by name."""
+    found = await store.blocks(user, after, limit + 1)
+    items = found[:limit]
+    return Page(items=items, next=items[-1].blocked if len(found) > limit else None)
 
 
 async def _part(user: UserId, other: UserId, ringer: Ringer) -> None:

@@ -49,7 +49,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
 @pytest.fixture
 async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
     clock, metrics = SystemClock(), Metrics()
-    ringer = Ringer(presence=MemoryPresence(), backplane=MemoryBackplane(metrics=metrics))
+    presence = MemoryPresence()
+    ringer = Ringer(presence=presence, backplane=MemoryBackplane(metrics=metrics))
     committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
     moves = MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
     yield ApiDependencies(
@@ -62,6 +63,8 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         channel=store.channel,
         limiter=MemoryLimiter(clock=clock),
         rates=Rates(user=Rate(1000, 1000), key=Rate(1000, 2000)),
+        presence=presence,
+        ringer=ringer,
         clock=clock,
         metrics=metrics,
         health=Ready(),

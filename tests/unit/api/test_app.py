@@ -78,7 +78,7 @@ class OneConversation:
     async def needs_joining(self, user: UserId) -> bool:
         return False
 
-    async def conversations_of(self, *place: object) -> list[ConversationRow]:
+    async def conversations_of(self, *place: object, archived: bool | None = None) -> list[ConversationRow]:
         return [ConversationRow(TALK, ReadMark(head_seq=1, read_seq=0, own_total=0, own_read=0), HELLO)]
 
     async def device(self, user: UserId, device: str) -> str | None:
@@ -150,7 +150,7 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         moves=writes,
         subscriptions=Subscriptions(
             store=store,
-            ringer=Ringer(presence=MemoryPresence(), backplane=MemoryBackplane(metrics=Metrics())),
+            ringer=NOBODY,
             clock=CLOCK,
             channel=store.channel,
         ),
@@ -159,6 +159,8 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         channel=store.channel,
         limiter=MemoryLimiter(clock=CLOCK),
         rates=Rates(user=Rate(5, 3), key=Rate(1000, 2000)),
+        presence=MemoryPresence(),
+        ringer=NOBODY,
         clock=CLOCK,
         metrics=Metrics(),
         health=state,

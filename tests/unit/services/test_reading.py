@@ -76,7 +76,13 @@ class Reading:
         return {"be": LaneHead(), "bs": LaneHead()}, 0
 
     async def conversations_of(
-        self, user: UserId, kind: Kind | None, before: tuple[str, str] | None, limit: int
+        self,
+        user: UserId,
+        kind: Kind | None,
+        before: tuple[str, str] | None,
+        limit: int,
+        *,
+        archived: bool | None = None,
     ) -> list[ConversationRow]:
         self.reads.append("rows")
         mark = ReadMark(head_seq=1, read_seq=0, own_total=0, own_read=0)

@@ -91,7 +91,7 @@ class RelationReads(Reading):
         """One row."""
         table = schema.blocks
         row = await self._first(select(table).where(table.c.user_id == user, table.c.blocked == other))
-        return Block(row.blocked, row.created_at) if row is not None else None
+        return Block(UserId(row.blocked), row.created_at) if row is not None else None
 
     async def blocks(self, user: UserId, after: UserId | None, limit: int) -> list[Block]:
         """A page along the key."""
@@ -99,7 +99,7 @@ class RelationReads(Reading):
         statement = select(table).where(table.c.user_id == user).order_by(table.c.blocked).limit(limit)
         if after is not None:
             statement = statement.where(table.c.blocked > after)
-        return [Block(row.blocked, row.created_at) for row in await self._all(statement)]
+        return [Block(UserId(row.blocked), row.created_at) for row in await self._all(statement)]
 
     async def acquaintances(self, user: UserId, others: Sequence[UserId]) -> set[UserId]:
         """Those who are in a chat of the user's."""
