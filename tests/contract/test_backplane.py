@@ -9,7 +9,7 @@ import pytest
 from aldis.adapters.memory.backplane import MemoryBackplane
 from aldis.domain.ids import UserId
 from aldis.domain.streams import STANDARD, Batch, Event
-from aldis.ports.backplane import Backplane, Knock, Ring
+from aldis.ports.backplane import Backplane, Knock, Parting, Ring, Sighting, Whisper
 from aldis.telemetry.metrics import Metrics
 
 ANNA = UserId("anna")
@@ -52,12 +52,13 @@ def build_batch(*positions: int) -> Batch:
 async def test_a_listening_node_hears_batches_and_knocks(backplane: Backplane) -> None:
     """What is rung for a node reaches its listener as it was."""
     listener = Listener()
-    rings: list[Ring] = [build_batch(1, 2), Knock(ANNA)]
+    rings: list[Ring] = [build_batch(1, 2), Knock(ANNA), Whisper(ANNA, b"{}"), Sighting(ANNA, online=True)]
+    rings.append(Parting(ANNA, UserId("bob")))
 
     async with backplane.listen("node-1", listener):
         await backplane.ring({"node-1": rings})
 
-        assert await listener.heard(2) == rings
+        assert await listener.heard(5) == rings
 
 
 async def test_batches_of_one_process_arrive_in_order(backplane: Backplane) -> None:

@@ -114,3 +114,46 @@ async def test_a_lost_lease_is_told_once(presence: Presence, forget: Forget) -> 
     await presence.register("node-1", [ANNA])
     assert await presence.renew("node-1")
     assert await nodes(presence, ANNA) == {ANNA: {"node-1"}}
+
+
+async def watchers(presence: Presence, *users: UserId) -> dict[UserId, set[str]]:
+    return {user: set(found) for user, found in (await presence.watching(users)).items()}
+
+
+async def test_a_nodes_watches_are_found_by_user(presence: Presence) -> None:
+    """Whoever watches a user is named once, however often it said so; users whom nobody watches are left out."""
+    await presence.watch("node-1", [ANNA, BOB])
+    await presence.watch("node-2", [ANNA])
+    await presence.watch("node-2", [ANNA])
+
+    assert await watchers(presence, ANNA, BOB, CARL) == {ANNA: {"node-1", "node-2"}, BOB: {"node-1"}}
+    assert sorted((await presence.watching([ANNA]))[ANNA]) == ["node-1", "node-2"]
+
+
+async def test_a_watch_ends_by_itself_alone(presence: Presence) -> None:
+    """Other nodes go on watching; a watch that is not there may be ended too."""
+    await presence.watch("node-1", [ANNA])
+    await presence.watch("node-2", [ANNA])
+
+    await presence.unwatch("node-1", [ANNA, BOB])
+
+    assert await watchers(presence, ANNA, BOB) == {ANNA: {"node-2"}}
+
+
+async def test_being_watched_is_not_being_connected(presence: Presence) -> None:
+    """The two are kept apart."""
+    await presence.watch("node-1", [ANNA])
+    await presence.register("node-2", [BOB])
+
+    assert await nodes(presence, ANNA, BOB) == {BOB: {"node-2"}}
+    assert await watchers(presence, ANNA, BOB) == {ANNA: {"node-1"}}
+
+
+async def test_a_lost_lease_takes_the_nodes_watches_along(presence: Presence, forget: Forget) -> None:
+    """Nobody is rung for a node that is no more."""
+    await presence.watch("node-1", [ANNA])
+    await presence.watch("node-2", [ANNA])
+
+    forget("node-1")
+
+    assert await watchers(presence, ANNA) == {ANNA: {"node-2"}}

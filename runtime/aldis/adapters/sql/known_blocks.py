@@ -27,6 +27,8 @@ class KnownBlocks:
         """These two are named now; if the transaction is undone, they are looked at in vain."""
         if self._users is not None:
             self._users |= {user, other}
+            if len(self._users) > MOST:
+                self._users = None
 
     async def may_concern(self, connection: Executing, pairs: Sequence[Pair]) -> bool:
         """False when there is certainly no block between any of the pairs."""
