@@ -75,7 +75,7 @@ def from_validation(mistakes: Sequence[Mapping[str, Any]]) -> Rejected:
     field = path_of(place, rest)[:MAX_WORDS]
     if mistake["type"] == "json_invalid":
         return Rejected("bad_json", "the body is not valid JSON")
-    if place == "body" and not rest:
+    if place == "body" and not rest and mistake["type"] != "value_error":  # which is a check of ours, of an object
         return Rejected("bad_json", "send one JSON object, with Content-Type: application/json")
     return _refuse_field(field, mistake)
 

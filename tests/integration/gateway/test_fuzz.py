@@ -22,7 +22,7 @@ CONNECTIONS = 4
 BURST = 40  # frames before one that may end the connection
 GARBAGE = 1_500  # connections that bring garbage instead of frames, and as many instead of a handshake
 MEMORY_GROWTH = 128 * 1024 * 1024
-REPLIES = {"connect", "send", "read", "refresh", "pong", "error"}
+REPLIES = {"connect", "send", "read", "presence", "refresh", "pong", "error"}
 NEWS = {"error", "ping", "pong", "disconnect", "source", "ephemeral"}
 CLOSES = {*CloseCode, 1000, 1001, 1002, 1003, 1007, 1009}  # ours, and RFC 6455's for what a client does wrong
 
