@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPBearer
 
-from aldis.api.dependencies import Api
+from aldis.api.dependencies import Api, ApiDependencies
 from aldis.domain.callers import BackendCaller, Caller, Scope, UserCaller
 from aldis.domain.errors import Rejected
 
@@ -21,6 +21,11 @@ async def find_caller(request: Request, api: Api) -> Caller:
     known: Caller | None = getattr(request.state, "caller", None)
     if known is not None:
         return known  # `door` has found out already
+    request.state.caller = caller = await _authenticate(request, api)
+    return caller
+
+
+async def _authenticate(request: Request, api: ApiDependencies) -> Caller:
     address: str | None = getattr(request.state, "address", None)
     header = request.headers.get("authorization")
     if api.gate is None:

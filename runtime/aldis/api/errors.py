@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from aldis.domain.callers import Caller, UserCaller
 from aldis.domain.errors import CODES, AldisError, Rejected, Unavailable
 from aldis.ports.store import Unstorable
 
@@ -19,6 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEMS = "tag:aldis.dev,2026:problem:"  # RFC 4151: names a problem for ever, and promises no page behind it
 MAX_WORDS = 300  # characters of a caller's own field names that we repeat
 NOT_SUPPORTED_YET = frozenset({"send_at", "push", "to.channel"})
+BACKENDS_ONLY = frozenset({"send_at", "push"})
 _CODE_OF_STATUS = {400: "bad_json", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _VARIANTS = {"text", "json"}  # pydantic names the variant of `content` in a path; callers do not write it
 
@@ -32,7 +34,7 @@ def add_error_table(app: FastAPI) -> None:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     """Async, because FastAPI would run it in a thread otherwise."""
-    known = from_exception(error)
+    known = as_told_to(getattr(request.state, "caller", None), from_exception(error))
     if isinstance(known, Rejected):
         request.app.state.api.metrics.rejected.labels(code=known.code).inc()
     announced: Mapping[str, str] = getattr(request.state, "rate_limit_headers", {})
@@ -55,6 +57,13 @@ def from_exception(error: Exception) -> Rejected | Unavailable:
             return from_status(error.status_code)
         case _:
             return Rejected("internal", "this should not have happened")
+
+
+def as_told_to(caller: Caller | None, error: Rejected | Unavailable) -> Rejected | Unavailable:
+    """What is for backends alone is refused to users as such, also where it is not supported yet."""
+    if isinstance(caller, UserCaller) and error.code == "bad_request" and error.field in BACKENDS_ONLY:
+        return Rejected("forbidden_field", f"a user may not set {error.field}", field=error.field)
+    return error
 
 
 def from_status(status: int) -> Rejected:

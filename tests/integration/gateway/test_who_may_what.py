@@ -263,8 +263,8 @@ async def test_who_sees_what_became_of_a_message(server: Server, store: SqlStore
         statuses = [(await http.get(target)).status_code for http in (anns, bobs)]
     async with rest(server, server.token(new_name("eve"))) as eves:
         statuses.append((await eves.get(target)).status_code)
-    for channels in ((desk,), (), ("other",)):
-        statuses.append((await (await as_key(Scope.SEND, channels=channels)).get(target)).status_code)
+    keys = [await as_key(Scope.SEND, channels=channels) for channels in ((desk,), (), ("other",))]
+    statuses += [(await key.get(target)).status_code for key in keys]
 
     assert statuses == [200, 200, 404, 200, 200, 404]
 
