@@ -206,14 +206,15 @@ class Watching:
         await self._settle_missing()
         if self._tick % int(RECHECK_SECONDS / TICK_SECONDS) == 0:
             await self._recheck()
-        unwatched, self._unwatched = self._unwatched, set()
-        await self._presence.unwatch(self._node, [user for user in unwatched if user not in self._watched])
+        unwatched, self._unwatched = self._unwatched - self._watched.keys(), set()
+        if unwatched:
+            await self._presence.unwatch(self._node, sorted(unwatched))
 
     async def _settle_missing(self) -> None:
         """Tell of those who have been gone for so long that they will hardly be back at once."""
         now = self._clock.now_ms()
         gone = [user for user, since in self._missing.items() if now - since >= OFFLINE_AFTER_MS]
-        nodes = await self._presence.nodes_of(gone)
+        nodes = await self._presence.nodes_of(gone) if gone else {}
         for user in gone:
             watched = self._watched.get(user)
             if self._missing.pop(user, None) is None or watched is None or nodes.get(user):

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from aldis.adapters.memory.clock import SystemClock
+from aldis.adapters.sql.store import SqlStore
+from aldis.domain.ids import broadcast_conversation_id
 from aldis.gateway.watching import OFFLINE_AFTER_MS
+from aldis.services.apply_channel import apply_channel
+from aldis.services.issue_key import issue_key
 from integration.gateway.sockets import WAIT, Client, Json, chat, connected, new_name, problem, rest, talk, text
 from served import Server
 
@@ -227,6 +232,26 @@ async def test_a_stranger_sets_and_sees_nothing(pair: Pair) -> None:
         assert problem(await http.patch(path, json={})) == (400, "bad_request")
         assert problem(await http.patch(path, json={"muted": "yes"})) == (400, "bad_request")
         assert (await http.get(path)).json()["muted"] is False
+
+
+async def test_a_broadcast_channels_conversation_is_set_like_any_other(server: Server, store: SqlStore) -> None:
+    """By those who hear it; nobody types there."""
+    bob, name = new_name("bob"), new_name("show")
+    await apply_channel({"type": "Broadcast"}, name=name, store=store, clock=SystemClock())
+    key = await issue_key(new_name("shop"), store=store, clock=SystemClock())
+    path = f"/v1/conversations/{broadcast_conversation_id(name)}"
+    async with rest(server, server.token(bob)) as http, rest(server, key.text) as shop:
+        before = await http.patch(path, json={"muted": True})
+        assert (await http.put(f"/v1/subscriptions/{name}")).status_code == 204
+        sent = await shop.post("/v1/messages", json={"to": {"channel": name}, "content": text()})
+        after = await http.patch(path, json={"muted": True})
+        shown = (await http.get(path)).json()
+    async with connected(server, bob) as client:
+        typed = await client.refused(**typing(broadcast_conversation_id(name)))
+
+    assert (problem(before), sent.status_code, after.status_code) == ((404, "not_found"), 201, 200)
+    assert (shown["muted"], shown["unread"]) == (True, 1)
+    assert typed == ("read_only", "typing.conversation_id")
 
 
 # -- blocks -----------------------------------------------------------------------------------------------------------
