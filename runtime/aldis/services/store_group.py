@@ -186,9 +186,9 @@ async def _permit(
         for index, command in group.open()
         if command.kind is Kind.CHAT
     ]
-    if not chats:
+    blocked = await transaction.blocked_pairs([pair for _, _, pair in chats]) if chats else set()
+    if not blocked and not policies:
         return
-    blocked = await transaction.blocked_pairs(sorted({pair for _, _, pair in chats}))
     unused: list[tuple[str, str]] = []
     for index, command, pair in chats:
         channel = conversations[command.conversation_id].channel
