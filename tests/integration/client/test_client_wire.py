@@ -433,6 +433,148 @@ async def test_raw_frames_are_seen_before_anything_else() -> None:
     assert client.stats.frames == len(raw) == 5
 
 
+async def test_broadcasts_may_jump_and_are_applied_once() -> None:
+    """A device sees only the broadcasts it subscribed to: what is above applies, what is not above is dropped."""
+
+    async def before(peer: Peer) -> None:
+        await peer.welcome("k.e0.s0.be3.bs88.r0")
+        await peer.happen("be", 4, 9)
+        await peer.happen("bs", 88, 90, 1000)
+        await peer.expect_ack({"be": 9, "bs": 1000})
+        peer.drop()
+
+    async def after(peer: Peer) -> None:
+        assert (await peer.welcome())["cursor"] == "k.e0.s0.be9.bs1000.r0"
+        await peer.happen("be", 9, 10)
+        await peer.happen("bs", 90, 1000, 1500)
+        await peer.stay()
+
+    async with scripted(before, after) as url, client_of(url) as client:
+        events = await take(client, 6)
+        assert [(event.source, event.position) for event in events] == [
+            ("be", 4), ("be", 9), ("bs", 90), ("bs", 1000), ("be", 10), ("bs", 1500),
+        ]  # fmt: skip
+        assert (client.stats.order_violations, client.stats.duplicates) == (0, 4)
+
+
+async def change(peer: Peer, position: int, type_: str, **fields: Any) -> None:
+    message = {"id": "m1", "conversation_id": "c", "seq": 1, "gone": None, "edited_at": None, **fields}
+    await peer.tell({"source": "s", "events": [{"pos": position, "type": type_, "message": message}]})
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+async def test_an_edit_and_a_deletion_replace_the_message(kind: str, tmp_path: Path) -> None:
+    """Each is an event of its own, and an upsert by the message's id: one row stays, as the message is now."""
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        await change(peer, 1, "message", content={"type": "text", "text": "hullo"})
+        await change(peer, 2, "message.edited", content={"type": "text", "text": "hello"}, edited_at="2026-11-24")
+        await change(peer, 3, "message.deleted", content=None, gone="deleted")
+        await peer.expect_ack({"s": 3})
+        await peer.stay()
+
+    memory = MemoryStore()
+    async with SqliteStore(tmp_path / "c.db") as file, scripted(script) as url:
+        async with client_of(url, store=memory if kind == "memory" else file) as client:
+            events = await take(client, 3)
+        kept = list(memory.messages.values()) if kind == "memory" else await file.messages()
+
+    assert [event.type for event in events] == ["message", "message.edited", "message.deleted"]
+    assert [event.payload["content"] for event in events[:2]] == [
+        {"type": "text", "text": "hullo"},
+        {"type": "text", "text": "hello"},
+    ]
+    assert [(message["id"], message["content"], message["gone"]) for message in kept] == [("m1", None, "deleted")]
+
+
+async def test_ephemeral_news_can_go_to_a_callback() -> None:
+    """With a callback typing and presence stay out of the events, and take no room among them."""
+    told: list[Event] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.welcome()
+        assert (await peer.expect("typing")) == {"typing": {"conversation_id": "c"}}, "a command without an answer"
+        await peer.tell(
+            {
+                "ephemeral": [
+                    {"type": "typing", "conversation_id": "c", "user": "bob"},
+                    {"type": "presence", "user": "bob", "online": False},
+                ]
+            }
+        )
+        await peer.happen("s", 1)
+        await peer.stay()
+
+    async with scripted(script) as url, client_of(url, on_ephemeral=told.append) as client:
+        await client.typing("c")
+        assert positions(await take(client, 1)) == [1]
+
+    assert [(event.type, dict(event.payload)) for event in told] == [
+        ("typing", {"conversation_id": "c", "user": "bob"}),
+        ("presence", {"user": "bob", "online": False}),
+    ]
+
+
+async def test_a_watch_is_answered_and_taken_along_to_the_next_connection() -> None:
+    """The server forgets whom a lost connection watched; the client says it again and tells what it learns."""
+    told: list[Event] = []
+
+    async def answer(peer: Peer, **online: bool) -> None:
+        command = await peer.expect("presence")
+        assert command["presence"] == {"watch": list(online)}
+        users = [{"user": user, "online": is_online} for user, is_online in online.items()]
+        await peer.tell({"id": command["id"], "presence": {"users": users}})
+
+    async def before(peer: Peer) -> None:
+        await peer.welcome()
+        await answer(peer, bob=True, eve=False)
+        peer.drop()
+
+    async def after(peer: Peer) -> None:
+        await peer.welcome()
+        await answer(peer, bob=False, eve=False)
+        await peer.stay()
+
+    async with scripted(before, after) as url, client_of(url, on_ephemeral=told.append) as client:
+        assert await client.watch_presence(["bob", "eve", "bob"]) == {"bob": True, "eve": False}
+        await wait_until(lambda: len(told) == 2)
+
+    assert [(event.type, dict(event.payload)) for event in told] == [
+        ("presence", {"user": "bob", "online": False}),
+        ("presence", {"user": "eve", "online": False}),
+    ]
+
+
+async def test_a_refused_watch_leaves_the_one_before() -> None:
+    """What the server would refuse again is not said again on the next connection."""
+
+    async def before(peer: Peer) -> None:
+        await peer.welcome()
+        command = await peer.expect("presence")
+        await peer.tell({"id": command["id"], "presence": {"users": [{"user": "bob", "online": True}]}})
+        await peer.refuse(await peer.expect("presence"), "bad_request")
+        await peer.happen("s", 1)
+        await peer.expect_ack({"s": 1})
+        peer.drop()
+
+    async def after(peer: Peer) -> None:
+        await peer.welcome()
+        command = await peer.expect("presence")
+        assert command["presence"] == {"watch": ["bob"]}
+        await peer.tell({"id": command["id"], "presence": {"users": [{"user": "bob", "online": False}]}})
+        await peer.stay()
+
+    told: list[Event] = []
+    async with scripted(before, after) as url, client_of(url, on_ephemeral=told.append) as client:
+        await client.watch_presence(["bob"])
+        with pytest.raises(CommandRejected, match="bad_request"):
+            await client.watch_presence(["a/b"])
+        await wait_until(lambda: len(told) == 1)
+        with pytest.raises(TypeError, match="list"):
+            await client.watch_presence("bob")
+
+
 async def test_a_ping_is_answered_and_ephemeral_news_is_passed_on() -> None:
     """A pong is the sign of life; typing has no position and is not acknowledged."""
 

@@ -1,7 +1,7 @@
 """The client: one device of one user, connected for as long as it is open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, Self
 
@@ -14,7 +14,8 @@ from aldis_client.event_queue import EventQueue
 from aldis_client.events import Event
 from aldis_client.inbox import Inbox
 from aldis_client.link import Link
-from aldis_client.receiver import OnReset, Receiver
+from aldis_client.presence import Watch, build_watch, parse_presence
+from aldis_client.receiver import OnEphemeral, OnReset, Receiver
 from aldis_client.sender import Sender, Sending
 from aldis_client.sends import SendResult, build_send
 from aldis_client.stats import Stats
@@ -40,6 +41,7 @@ class AldisClient:
         *,
         auto_ack: bool = True,
         on_reset: OnReset | None = None,
+        on_ephemeral: OnEphemeral | None = None,
         on_frame: Callable[[str], None] | None = None,
         queue_size: int = 1000,
         outbox_size: int = 1000,
@@ -59,6 +61,7 @@ class AldisClient:
             platform: what kind of device this is.
             auto_ack: acknowledge all that is stored; else `ack` decides.
             on_reset: called, and awaited, after the server could not resume and the store was cleared.
+            on_ephemeral: gets typing and presence at once; left out, they come out of `events()` among the others.
             on_frame: gets each raw frame before anything else looks at it.
             queue_size: events that may wait for `events()` before reading stops; 0 for a client that only sends.
             outbox_size: sends that may wait for their answers.
@@ -80,6 +83,7 @@ class AldisClient:
             queue=self._queue,
             auto_ack=auto_ack and device_id is not None,
             on_reset=on_reset,
+            on_ephemeral=on_ephemeral,
             stats=self.stats,
         )
         self._sender = Sender(
@@ -89,6 +93,7 @@ class AldisClient:
             stats=self.stats,
             on_put=self._queue.nudge,
         )
+        self._watch = Watch(on_news=self._receiver.on_ephemeral)
         self._link = Link(
             url=url,
             tokens=self._tokens,
@@ -100,6 +105,7 @@ class AldisClient:
             inbox=self._inbox,
             receiver=self._receiver,
             sender=self._sender,
+            watch=self._watch,
             stats=self.stats,
         )
 
@@ -194,6 +200,18 @@ class AldisClient:
         if self._link.connection is not None:
             with suppress(ConnectionEnded):
                 await self._link.connection.transmit({"typing": {"conversation_id": conversation_id}})
+
+    async def watch_presence(self, users: Iterable[str]) -> dict[str, bool]:
+        """Watch these users instead of those of before, and learn who of them is online now.
+
+        Changes come as `presence` events; after a lost connection the state of each comes again. None watches nobody.
+        """
+        before, self._watch.users = self._watch.users, build_watch(users)
+        try:
+            return parse_presence(await self.command("presence", {"watch": list(self._watch.users)}))
+        except CommandRejected:
+            self._watch.users = before
+            raise
 
     async def command(self, name: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give any command that may be repeated, such as `presence`, and its answer.

@@ -48,7 +48,7 @@ class Event:
     def state_key(self) -> str:
         """What the newest row of a state is kept under: its type, conversation and user."""
         payload = self.payload
-        names = (payload.get(name) for name in ("conversation_id", "message_id", "user"))
+        names = (payload.get(name) for name in ("conversation_id", "message_id", "user", "recipient"))
         return ":".join([self.type, *(str(name) for name in names if name is not None)])
 
 

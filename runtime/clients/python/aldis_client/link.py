@@ -11,6 +11,7 @@ from aldis_client.connection import CLOSE_SECONDS, Connection, Frame, Welcome, o
 from aldis_client.ending import ConnectionEnded, Ending, Verdict
 from aldis_client.errors import ClientClosed, Disconnected, Unreachable
 from aldis_client.inbox import Inbox
+from aldis_client.presence import Watch
 from aldis_client.receiver import Receiver
 from aldis_client.sender import Sender
 from aldis_client.session import run_session
@@ -43,6 +44,7 @@ class Link:
         inbox: Inbox,
         receiver: Receiver,
         sender: Sender,
+        watch: Watch,
         stats: Stats,
     ) -> None:
         self._url = url
@@ -55,6 +57,7 @@ class Link:
         self._inbox = inbox
         self._receiver = receiver
         self._sender = sender
+        self._watch = watch
         self._stats = stats
         self._changed = asyncio.Event()
         self._up_since: float | None = None
@@ -125,6 +128,7 @@ class Link:
         await self._receiver.welcome(welcome)
         self._come_up(connection, welcome)
         try:
+            await self._watch.renew(connection)
             return await run_session(connection, receiver=self._receiver, sender=self._sender, stats=self._stats)
         finally:
             self.connection = None

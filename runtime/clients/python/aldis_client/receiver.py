@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from aldis_client.acks import MAX_WAIT_SECONDS, Acks
@@ -11,13 +11,14 @@ from aldis_client.connection import Connection, Frame, Welcome
 from aldis_client.cursor import SOURCES, Cursor
 from aldis_client.ending import Ending
 from aldis_client.event_queue import EventQueue
-from aldis_client.events import parse_ephemeral, parse_events
+from aldis_client.events import Event, parse_ephemeral, parse_events
 from aldis_client.inbox import Inbox
 from aldis_client.stats import Stats
 
 log = logging.getLogger("aldis_client")
 
 OnReset = Callable[[Cursor], Awaitable[None] | None]
+OnEphemeral = Callable[[Event], None]
 
 
 class Receiver:
@@ -27,12 +28,20 @@ class Receiver:
     """
 
     def __init__(
-        self, *, inbox: Inbox, queue: EventQueue, auto_ack: bool, on_reset: OnReset | None, stats: Stats
+        self,
+        *,
+        inbox: Inbox,
+        queue: EventQueue,
+        auto_ack: bool,
+        on_reset: OnReset | None,
+        on_ephemeral: OnEphemeral | None = None,
+        stats: Stats,
     ) -> None:
         self._inbox = inbox
         self._queue = queue
         self._auto_ack = auto_ack
         self._on_reset = on_reset
+        self._tell_ephemeral = on_ephemeral
         self._stats = stats
         self._acks = Acks()
         self._owed = asyncio.Event()
@@ -102,7 +111,7 @@ class Receiver:
         if "events" in frame:
             await self._on_events(frame)
         elif "ephemeral" in frame:
-            self._on_ephemeral(frame)
+            self.on_ephemeral(parse_ephemeral(frame["ephemeral"]))
         elif "error" in frame and "id" not in frame:
             self._stats.errors += 1
             log.warning("the server refused a frame: %s", frame["error"])
@@ -119,9 +128,12 @@ class Receiver:
         if self._auto_ack and self._inbox.cursor is not None:
             self._owe({source: self._inbox.cursor.at(source)}, events=len(events))
 
-    def _on_ephemeral(self, frame: Frame) -> None:
-        events = parse_ephemeral(frame["ephemeral"])
-        if self._queue.is_full:
+    def on_ephemeral(self, events: Sequence[Event]) -> None:
+        """Pass typing and presence on: to the callback, or into the queue while it has room."""
+        if self._tell_ephemeral is not None:
+            for event in events:
+                self._tell_ephemeral(event)
+        elif self._queue.is_full:
             self._stats.shed += len(events)
         else:
             self._queue.put(events)
