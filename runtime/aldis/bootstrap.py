@@ -25,6 +25,7 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.sql.inspection import Inspection, inspect_sqlite
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.api.administration import AdminDependencies
 from aldis.api.app import build_app
@@ -63,6 +64,7 @@ CHECK_SECONDS = 5.0  # between looks at the database
 STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, after which the process is not usable
 OWN_FILES = 200  # for the database, requests and what the interpreter needs; the rest may be sockets
 TIDY_SECONDS = 5.0  # between the collector's turns
+LOCK_FILE = "lock"  # in the data folder
 
 log = structlog.get_logger(__name__)
 
@@ -379,7 +381,7 @@ def serve(settings: Settings) -> int:
     stdlib_logging.getLogger("uvicorn.error").setLevel("WARNING")  # it has a line for each socket, twice
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
     try:
-        with (settings.data_dir / "lock").open("w", encoding="ascii") as lock:
+        with (settings.data_dir / LOCK_FILE).open("w", encoding="ascii") as lock:
             _lock(lock.fileno(), settings.data_dir)
             uvloop.run(_serve(settings))
     finally:
@@ -392,6 +394,29 @@ def _lock(descriptor: int, data_dir: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise DataDirLocked(f"another aldis serves the data folder {data_dir}; stop it or use --data-dir") from error
+
+
+def is_served(data_dir: Path) -> bool:
+    """Whether a server holds the data folder. For the moment of asking this shares the lock, and gives it back."""
+    try:
+        with (data_dir / LOCK_FILE).open(encoding="ascii") as lock:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+async def fetch_issuer_keys(url: str) -> bytes:
+    """The keys of user tokens, fetched as a server does. Raises `Unavailable`."""
+    async with open_http_key_source(url) as source:
+        return await source.fetch()
+
+
+def inspect_database(path: Path, *, seconds: float | None) -> Inspection:
+    """What a database file says, read and not opened for use; its pages are checked for at most `seconds`."""
+    return inspect_sqlite(path, seconds=seconds)
 
 
 async def _serve(settings: Settings) -> None:

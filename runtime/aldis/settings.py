@@ -62,7 +62,13 @@ def _is_internal(host: str) -> bool:
 
 
 class InvalidSettings(Exception):
-    """A setting is wrong; the message names each one and what is wrong with it, never its value."""
+    """A setting is wrong; the message names each one and what is wrong with it, never its value.
+
+    `args` has a line for each mistake.
+    """
+
+    def __str__(self) -> str:
+        return "; ".join(str(mistake) for mistake in self.args)
 
 
 class JwtSettings(BaseModel):
@@ -180,7 +186,7 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise InvalidSettings("; ".join(_lines(error))) from None
+        raise InvalidSettings(*_lines(error)) from None
     except OSError as error:
         raise InvalidSettings(f"cannot read {error.filename}: {error.strerror}") from error
 

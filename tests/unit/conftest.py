@@ -8,13 +8,15 @@ import pytest_socket
 
 UNIT_TESTS = Path(__file__).parent
 TIMEOUT_SECONDS = 2  # a unit test takes milliseconds; more means that it waits for something
+LAW_SECONDS = 20  # for Hypothesis, which in a new checkout first makes its tables of characters
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each unit test the short timeout, unless it states its own."""
     for item in items:
         if item.path.is_relative_to(UNIT_TESTS) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            is_law = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+            item.add_marker(pytest.mark.timeout(LAW_SECONDS if is_law else TIMEOUT_SECONDS))
 
 
 @pytest.fixture(autouse=True)

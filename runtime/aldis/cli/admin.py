@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from aldis.cli.completing import complete_channel
 from aldis.cli.options import AsJson, DataDir, read_duration, read_name
 from aldis.domain.callers import SENDING, Scope
 
@@ -29,7 +30,12 @@ def create_key(
     name: Annotated[str, typer.Argument(parser=read_name, metavar="NAME", help="The backend's name.")],
     channel: Annotated[
         list[str] | None,
-        typer.Option(parser=read_name, metavar="CHANNEL", help="Only for this channel; may be given several times."),
+        typer.Option(
+            parser=read_name,
+            metavar="CHANNEL",
+            autocompletion=complete_channel,
+            help="Only for this channel; may be given several times.",
+        ),
     ] = None,
     scope: Annotated[
         list[Scope] | None,
@@ -82,11 +88,12 @@ def revoke_key(
     *,
     key: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `aldis key list` shows it.")],
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on; a running server follows within seconds."""
     from aldis.cli import keys as commands
 
-    commands.revoke(key, data_dir=data_dir)
+    commands.revoke(key, data_dir=data_dir, as_json=as_json)
 
 
 @channels.command("apply")

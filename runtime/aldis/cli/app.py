@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from aldis.cli import admin
+from aldis.cli.completing import complete_channel
 from aldis.cli.failures import Answering
 from aldis.cli.options import AsJson, DataDir, Url, read_duration, read_name
 from aldis.domain.streams import Priority
@@ -65,28 +66,37 @@ def token(
         int, typer.Option(parser=read_duration, metavar="DURATION", help="How long it is valid: 30s, 15m, 1h, 7d.")
     ] = "1h",  # type: ignore[assignment]  # Typer reads a default as it reads what is typed
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a token for a user, signed with the data folder's secret."""
-    from aldis.cli import folder
+    from aldis.cli import signing
 
-    print(folder.sign(folder.load(data_dir), user, ttl))
+    signing.sign(user, ttl, data_dir=data_dir, as_json=as_json)
 
 
 @app.command()
 def send(
     *,
     to: Annotated[str, typer.Option(parser=read_name, metavar="USER", help="Who gets it.")],
-    text: Annotated[str, typer.Option(help="What it says; - reads standard input.")],
+    text: Annotated[str, typer.Option(metavar="TEXT", help="What it says; - reads standard input.")],
     as_user: Annotated[
         str | None, typer.Option("--as", parser=read_name, metavar="USER", help="Chat as this user.")
     ] = None,
     channel: Annotated[
-        str | None, typer.Option(parser=read_name, metavar="CHANNEL", help="Notify through this channel, as a backend.")
+        str | None,
+        typer.Option(
+            parser=read_name,
+            metavar="CHANNEL",
+            autocompletion=complete_channel,
+            help="Notify through this channel, as a backend.",
+        ),
     ] = None,
     key: Annotated[
         str | None,
         typer.Option(
-            envvar="ALDIS_KEY", help="The backend's key; without one, the data folder lends one for the call."
+            envvar="ALDIS_KEY",
+            metavar="KEY",
+            help="The backend's key; without one, the data folder lends one for the call.",
         ),
     ] = None,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
@@ -107,6 +117,27 @@ def send(
 
     order = sending.Order(to=to, text=text, as_user=as_user, channel=channel, priority=priority, client_id=client_id)
     sending.send(order, key=key, server=url, data_dir=data_dir, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    *,
+    data_dir: DataDir = None,
+    url: Url = None,
+    connections: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many sockets are expected at once [default: 500].")
+    ] = 500,
+    full: Annotated[bool, typer.Option("--full", help="Check all of the database, however long it takes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at everything that a server depends on; say what is wrong and how to mend it.
+
+    Changes nothing, and works beside a running server. Ends with 1 when something has failed.
+    """
+    from aldis.cli import examining
+
+    order = examining.Order(data_dir=data_dir, server=url, connections=connections, is_full=full)
+    raise typer.Exit(examining.examine(order, as_json=as_json))
 
 
 @app.command()

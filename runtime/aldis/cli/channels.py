@@ -12,7 +12,7 @@ from aldis.cli.documents import STANDARD_INPUT, parse_documents, read_text
 from aldis.cli.failures import Failed
 from aldis.cli.tables import build_table, print_json
 from aldis.cli.terminal import say
-from aldis.domain.channels import Channel
+from aldis.domain.channels import Channel, ChannelType
 from aldis.domain.errors import Rejected
 from aldis.services.apply_channel import apply_channel, parse_channel
 from aldis.settings import Settings
@@ -79,6 +79,7 @@ async def _list(settings: Settings) -> list[Channel]:
 
 def to_json(channel: Channel) -> dict[str, Any]:
     """A channel for programs."""
+    is_broadcast = channel.type is ChannelType.BROADCAST
     return {
         "name": channel.name,
         "type": channel.type,
@@ -87,4 +88,6 @@ def to_json(channel: Channel) -> dict[str, Any]:
         "time_to_live_ms": channel.time_to_live_ms,
         "max_content_bytes": channel.max_content_bytes,
         "messages_per_second": channel.messages_per_second,
+        "audience": channel.audience.value if is_broadcast else None,
+        "history": channel.history.value if is_broadcast else None,
     }

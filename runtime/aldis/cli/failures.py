@@ -30,7 +30,7 @@ class Answering(TyperGroup):
         except AldisError as error:
             _end(describe(error))
         except OSError as error:
-            _end(str(error))
+            _end(describe_system(error))
 
 
 def _end(line: str) -> NoReturn:
@@ -42,3 +42,9 @@ def describe(error: AldisError) -> str:
     """What an error of the domain says, with what can be done about it."""
     code = getattr(error, "code", None)
     return f"{error}. {CODES[code].remedy}" if code in CODES else str(error)
+
+
+def describe_system(error: OSError) -> str:
+    """What the system refused, and where it can be looked at."""
+    words = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+    return f"{words}. `aldis doctor` looks at the data folder and its disk."

@@ -20,12 +20,10 @@ def load(data_dir: Path | None, *, host: str | None = None, port: int | None = N
         raise Failed(str(error)) from error
 
 
-def sign(settings: Settings, user: str, ttl: int) -> str:
+def sign(settings: Settings, user: str, ttl: int, *, now: int | None = None) -> str:
     """A token for `user` that is valid for `ttl` seconds. Raises `Failed` when there is no secret yet."""
-    rules = settings.jwt
-    return sign_token(
-        user, signing_secret(settings), ttl, int(time.time()), audience=rules.audience, issuer=rules.issuer
-    )
+    rules, since = settings.jwt, int(time.time()) if now is None else now
+    return sign_token(user, signing_secret(settings), ttl, since, audience=rules.audience, issuer=rules.issuer)
 
 
 def signing_secret(settings: Settings) -> str:
@@ -39,10 +37,16 @@ def signing_secret(settings: Settings) -> str:
         raise Failed(str(error)) from error
 
 
+def database_path(settings: Settings) -> Path | None:
+    """The database's file; None when it is no file."""
+    path = settings.database_url.removeprefix(SQLITE)
+    return Path(path) if path != settings.database_url else None
+
+
 def check_database(settings: Settings) -> None:
     """Raise `Failed` when the database is a file that is not there: a new one would be of no use to any server."""
-    path = settings.database_url.removeprefix(SQLITE)
-    if path != settings.database_url and not Path(path).exists():
+    path = database_path(settings)
+    if path is not None and not path.exists():
         raise Failed(f"there is no database in {settings.data_dir} yet: {START}, or say --data-dir")
 
 

@@ -60,10 +60,13 @@ def show(*, everything: bool, data_dir: Path | None, as_json: bool) -> None:
     print("\n".join(build_table(header, [to_row(key)[: len(header)] for key in keys])))
 
 
-def revoke(key: str, *, data_dir: Path | None) -> None:
+def revoke(key: str, *, data_dir: Path | None, as_json: bool) -> None:
     """Revoke a key by its id; the key's whole text does, too, and is not repeated."""
     parsed = parse_key(key)
     revoked = asyncio.run(_revoke(parsed.id if parsed is not None else key, _settings(data_dir)))
+    if as_json:
+        print_json(to_json(revoked))
+        return
     print(f"{revoked.id} ({revoked.name}) is revoked", flush=True)
     say(f"A running server refuses it within {KEY_MEMORY_MS // 1000} s.")
 

@@ -28,9 +28,9 @@ def listen(
     settings = folder.load(data_dir)
     folder.signing_secret(settings)  # rather a clear word now than an error from inside the client
     server = folder.find_server(settings, server)
-    path = place_path(settings.data_dir, user, device)
+    path, line_of = place_path(settings.data_dir, user, device), build_line_of(verbose=verbose, as_json=as_json)
     try:
-        with open_place(path, line_of=build_line_of(verbose=verbose, as_json=as_json), out=sys.stdout) as place:
+        with open_place(path, line_of=line_of, out=sys.stdout) as place:
             place.show_waiting()
             asyncio.run(_listen_until_signal(place, user, device, server, settings))
     except sqlite3.Error as error:
@@ -82,6 +82,7 @@ async def _listen(place: Place, user: str, device: str, server: Server, settings
         device_id=device,
         store=place,
         on_reset=news.on_reset,
+        on_ephemeral=place.show,
         on_frame=news.on_frame,
         queue_size=0,  # the place shows each event; nothing has to wait
         open_timeout=None,

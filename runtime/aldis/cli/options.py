@@ -37,7 +37,11 @@ read_server = as_parser(parse_server, "url")
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="The data folder of `aldis serve` (also: ALDIS_DATA_DIR; else ./data).", show_default=False),
+    typer.Option(
+        metavar="FOLDER",
+        help="The data folder of `aldis serve` (also: ALDIS_DATA_DIR; else ./data).",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Url = Annotated[

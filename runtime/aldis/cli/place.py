@@ -88,6 +88,11 @@ class Place:
             self._database.execute("DELETE FROM waiting WHERE id = ?", (number,))
             self._write("\n" if line is not None else None)
 
+    def show(self, event: Event) -> None:
+        """Show what is never stored: typing and presence."""
+        line = self._line_of(event)
+        self._write(f"{line}\n" if line is not None else None)
+
     def _write(self, text: str | None) -> None:
         if text is not None:
             self._out.write(text)

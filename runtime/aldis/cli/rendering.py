@@ -70,7 +70,9 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def to_json(event: Event) -> dict[str, Any]:
-    """The event for programs, in the protocol's own words."""
+    """The event for programs, in the protocol's own words; typing and presence have no source and no position."""
+    if event.is_ephemeral:
+        return {"type": event.type, **event.body}
     return {"source": event.source, "pos": event.position, "type": event.type, **event.body}
 
 

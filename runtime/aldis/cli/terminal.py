@@ -9,7 +9,7 @@ from typing import TextIO
 Paint = Callable[[str, str], str]
 """Gives a text (first) in a style (second, one of `STYLES`)."""
 
-STYLES = {"dim": "2", "bold": "1", "sender": "36", "alarm": "31"}
+STYLES = {"dim": "2", "bold": "1", "sender": "36", "alarm": "31", "good": "32", "odd": "33"}
 HOSTILE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they reorder a line
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 
@@ -66,10 +66,11 @@ async def _read_line(stream: asyncio.StreamReader) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where commands are typed: a data folder, and the port of its server."""
+    """Where commands are typed: a data folder, the port of its server, and other variables."""
 
     data_dir: Path
     port: int
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncGenerator[Running]:
@@ -91,7 +92,7 @@ class Terminal:
         return Outcome(process.returncode, out.decode(), err.decode())
 
     async def _start(self, *arguments: str, stdin: int = DEVNULL) -> Process:
-        own = {"ALDIS_DATA_DIR": str(self.data_dir), "ALDIS_PORT": str(self.port), "TZ": "UTC"}
+        own = {"ALDIS_DATA_DIR": str(self.data_dir), "ALDIS_PORT": str(self.port), "TZ": "UTC", **self.variables}
         env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | own
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "aldis", *arguments, env=env, stdin=stdin, stdout=PIPE, stderr=PIPE

@@ -115,3 +115,22 @@ def test_programs_get_the_protocols_own_shape() -> None:
     event = Event("s", 151, "message", {"message": message()})
 
     assert to_json(event) == {"source": "s", "pos": 151, "type": "message", "message": message()}
+
+
+def test_typing_and_presence_have_no_place_for_programs() -> None:
+    """They come without source and position, and go out without."""
+    event = Event("", 0, "presence", {"user": "bob", "online": True})
+
+    assert to_json(event) == {"type": "presence", "user": "bob", "online": True}
+    assert render_event(event, paint=paint_plain, now=NOW) == (
+        '2026-11-24 09:30:00  presence  {"user":"bob","online":true}'
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"message": None}, {"message": {}}, {"message": {"content": 7, "sender": 7}}, {"x\x1b": ["\n"]}]
+)
+@pytest.mark.parametrize("type_", ["poll.opened", "message", "message.pinned", "\x1b"])
+def test_news_of_a_later_server_is_one_line(type_: str, body: dict[str, Any]) -> None:
+    """Whatever its type and its shape, it is shown as it came and harmless."""
+    assert render_event(Event("bs", 9, type_, body), paint=paint_plain, now=NOW).isprintable()

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
+from alembic.util import CommandError
 from sqlalchemy import Engine, RootTransaction, Select, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -33,7 +34,7 @@ from aldis.adapters.sql.sweeps import Sweeps
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
 from aldis.domain.devices import Device
-from aldis.domain.errors import Unavailable
+from aldis.domain.errors import AldisError, Unavailable
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Kind, Message
 from aldis.domain.status import Passage
@@ -268,8 +269,11 @@ async def _holding(lock: asyncio.Lock) -> AsyncGenerator[None]:
 async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
     """Bring the schema up to date and open the store; `url` is SQLAlchemy's, `sqlite:///file`.
 
-    A store in memory (`sqlite://`) has one connection, and one thread, for everything.
+    A store in memory (`sqlite://`) has one connection, and one thread, for everything. Raises `AldisError` when the
+    database is no SQLite database, or is of a newer version.
     """
+    if not url.startswith("sqlite:"):
+        raise AldisError("the database's URL must begin with sqlite:/// today")
     in_memory = url == "sqlite://" or ":memory:" in url
     writer = _engine(url, 1, begin="BEGIN IMMEDIATE")
     reader = writer if in_memory else _engine(url, READERS, begin=None)
@@ -289,8 +293,13 @@ async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
 
 
 def _migrate(writer: Engine, now_ms: int) -> str:
-    with writer.begin() as connection:
-        return migrate(connection, now_ms)
+    try:
+        with writer.begin() as connection:
+            return migrate(connection, now_ms)
+    except CommandError as error:
+        raise AldisError("the database is of a version that this program does not know: see `aldis doctor`") from error
+    except DBAPIError as error:
+        raise AldisError(f"the database cannot be opened ({error.orig}): see `aldis doctor`") from error
 
 
 def _engine(url: str, size: int, *, begin: str | None) -> Engine:
