@@ -298,7 +298,7 @@ REFUSED_SENDS: list[tuple[Json, str, str]] = [
     ({"from": {"user": "eve"}}, "forbidden_field", "send.from"),
     ({"push": {"title": "x"}}, "forbidden_field", "send.push"),
     ({"send_at": "2030-01-01T00:00:00.000Z"}, "forbidden_field", "send.send_at"),
-    ({"channel": "news"}, "unknown_channel", "send.channel"),
+    ({"channel": "nowhere"}, "unknown_channel", "send.channel"),
     ({"colour": "red"}, "unknown_field", "send.colour"),
     ({"client_id": ""}, "bad_request", "send.client_id"),
     ({"client_id": "a\0b"}, "bad_request", "send.client_id"),
