@@ -2,7 +2,7 @@
 
 import pytest
 
-COUNTED = ("integration/promise", "integration/gateway", "integration/core/test_model")
+COUNTED = ("integration/promise", "integration/gateway", "integration/broadcast", "integration/core/test_model")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
