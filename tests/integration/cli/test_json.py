@@ -100,6 +100,16 @@ async def test_messages_and_tokens_have_the_documented_shapes(
     assert token["user"] == "sue"
 
 
+async def test_an_erasure_has_the_documented_shape(
+    terminal: Terminal, shapes: dict[str, tuple[str, list[str]]]
+) -> None:
+    """Whom it was about, and how far it has come."""
+    erased = await answer(terminal, "user", "erase", "nobody-in-particular")
+
+    check(shapes, "user erase", erased)
+    assert erased == {"user": "nobody-in-particular", "state": "done", "purged": 0}
+
+
 async def test_a_report_has_the_documented_shape(terminal: Terminal, shapes: dict[str, tuple[str, list[str]]]) -> None:
     """And each of its checks."""
     report = await answer(terminal, "doctor")
