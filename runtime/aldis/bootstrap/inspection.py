@@ -1,0 +1,17 @@
+"""What `aldis doctor` looks at, with the adapters of a server."""
+
+from pathlib import Path
+
+from aldis.adapters.http.key_source import open_http_key_source
+from aldis.adapters.sql.inspection import Inspection, inspect_sqlite
+
+
+async def fetch_issuer_keys(url: str) -> bytes:
+    """The keys of user tokens, fetched as a server does. Raises `Unavailable`."""
+    async with open_http_key_source(url) as source:
+        return await source.fetch()
+
+
+def inspect_database(path: Path, *, seconds: float | None) -> Inspection:
+    """What a database file says, read and not opened for use; its pages are checked for at most `seconds`."""
+    return inspect_sqlite(path, seconds=seconds)
