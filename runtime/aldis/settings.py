@@ -133,11 +133,17 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    admin_host: str | None = None  # where /metrics and /v1/admin are served apart; else with all the rest
+    admin_port: int | None = Field(default=None, ge=0, le=65535)
     database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
+    replica_url: str | None = Field(default=None, repr=False)
+    redis_url: str | None = Field(default=None, repr=False)
+    rabbitmq_url: str | None = Field(default=None, repr=False)
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, Words] = None
     ping_interval: float = Field(default=25, gt=0)  # seconds between signs of life asked of a socket
+    pre_stop_seconds: float = Field(default=0, ge=0)  # how long a leaving process is still sent new clients
     drain_seconds: float = Field(default=10, ge=0)
     stream_retention_days: int = Field(default=30, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

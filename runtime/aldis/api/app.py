@@ -1,8 +1,9 @@
 """Putting the HTTP room together."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -20,7 +21,7 @@ from aldis.api import (
     subscriptions,
 )
 from aldis.api.access import Access
-from aldis.api.dependencies import ApiDependencies
+from aldis.api.dependencies import ApiDependencies, OperationsDependencies
 from aldis.api.door import Door
 from aldis.api.errors import MEDIA_TYPE, add_error_table
 from aldis.api.limits import BodyLimit
@@ -30,7 +31,14 @@ DESCRIPTION = """Messages between users, and from backends to users.
 Every error is an `application/problem+json` with a stable `code`. A 2xx answer to a send means that it is committed."""
 
 
-def build_app(api: ApiDependencies) -> FastAPI:
+PUBLIC = tuple(
+    room.router for room in (messages, conversations, blocks, presence, subscriptions, events, operations, page)
+)
+ADMINISTRATION = (*admin.ROUTERS, operations.metrics_router)  # on a port of its own in a cluster, with the probes
+EVERYTHING = (*PUBLIC, *ADMINISTRATION)
+
+
+def build_app(api: ApiDependencies, routers: Sequence[APIRouter] = EVERYTHING) -> FastAPI:
     """The application. It opens and closes nothing: what it is handed belongs to bootstrap."""
     app = FastAPI(
         title="Aldis",
@@ -46,11 +54,20 @@ def build_app(api: ApiDependencies) -> FastAPI:
     app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
     app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
-    for room in (messages, conversations, blocks, presence, subscriptions, events, operations, page):
-        app.include_router(room.router)
-    for router in admin.ROUTERS:
+    for router in routers:
         app.include_router(router)
     app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]  # FastAPI's own way to replace it
+    return app
+
+
+def build_operations_app(operations_of: OperationsDependencies) -> FastAPI:
+    """Probes and metrics alone, for a process that no caller talks to."""
+    app = FastAPI(title="Aldis", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.api = operations_of
+    add_error_table(app)
+    app.add_middleware(Access, metrics=operations_of.metrics)
+    app.include_router(operations.router)
+    app.include_router(operations.metrics_router)
     return app
 
 

@@ -129,6 +129,31 @@ class ApiDependencies:
     admin: AdminDependencies = field(default_factory=AdminDependencies)
 
 
+class OperationsDependencies(Protocol):
+    """What probes and metrics need: all that a process without callers has."""
+
+    @property
+    def health(self) -> Health:
+        """What the process knows of itself."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """Its numbers."""
+        ...
+
+    @property
+    def encoder(self) -> msgspec.json.Encoder:
+        """How answers are written."""
+        ...
+
+
+async def find_operations(request: Request) -> OperationsDependencies:
+    """The part of the application's dependencies that every process has."""
+    operations: OperationsDependencies = request.app.state.api
+    return operations
+
+
 async def find_api(request: Request) -> ApiDependencies:
     """The dependencies of the application; async, because FastAPI would run it in a thread otherwise."""
     api: ApiDependencies = request.app.state.api
@@ -136,3 +161,4 @@ async def find_api(request: Request) -> ApiDependencies:
 
 
 Api = Annotated[ApiDependencies, Depends(find_api)]
+Operations = Annotated[OperationsDependencies, Depends(find_operations)]

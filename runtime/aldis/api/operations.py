@@ -10,27 +10,28 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from aldis.api.answers import json_answer
-from aldis.api.dependencies import Api, Health
+from aldis.api.dependencies import Health, Operations
 from aldis.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
+metrics_router = APIRouter(tags=["operations"])
 
 
 @router.get("/livez")
-async def livez(api: Api) -> Response:
+async def livez(api: Operations) -> Response:
     """200 as long as the event loop turns."""
     return json_answer({"status": "alive"}, api.encoder)
 
 
 @router.get("/startupz")
-async def startupz(api: Api) -> Response:
+async def startupz(api: Operations) -> Response:
     """200 once it has begun to serve."""
     started = api.health.started
     return json_answer({"status": "started" if started else "starting"}, api.encoder, status=200 if started else 503)
 
 
 @router.get("/readyz")
-async def readyz(api: Api) -> Response:
+async def readyz(api: Operations) -> Response:
     """200 when it may have traffic."""
     reason = why_unready(api.health)
     answer = {"status": reason or "ready", "dependencies": dependencies_answer(api.health.check())}
@@ -54,7 +55,7 @@ def dependencies_answer(ages: Mapping[str, float | None]) -> dict[str, Any]:
     }
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(api: Api) -> Response:
+@metrics_router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(api: Operations) -> Response:
     """The numbers, in the Prometheus text format."""
     return Response(api.metrics.render(), headers={"content-type": CONTENT_TYPE})

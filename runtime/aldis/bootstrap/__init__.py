@@ -5,7 +5,7 @@ One AsyncExitStack opens all and closes all in reverse order; nothing else in th
 
 from aldis.bootstrap.data_folder import DataDirLocked, is_served, open_admin_store
 from aldis.bootstrap.inspection import fetch_issuer_keys, inspect_database
-from aldis.bootstrap.serving import ServeFailed, serve
+from aldis.bootstrap.serving import ServeFailed, run_gateway, run_worker, serve
 
 __all__ = [
     "DataDirLocked",
@@ -14,5 +14,7 @@ __all__ = [
     "inspect_database",
     "is_served",
     "open_admin_store",
+    "run_gateway",
+    "run_worker",
     "serve",
 ]

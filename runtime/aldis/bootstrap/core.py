@@ -5,12 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aldis.adapters.http.key_source import open_http_key_source
-from aldis.adapters.memory.backplane import MemoryBackplane
-from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
-from aldis.adapters.memory.limiter import MemoryLimiter
-from aldis.adapters.memory.presence import MemoryPresence
-from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.bootstrap.ports import Ports, open_ports
 from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
@@ -28,13 +24,7 @@ from aldis.telemetry.metrics import Metrics
 class Core:
     """The ports that were opened and the services that write through them."""
 
-    store: SqlStore
-    broker: MemoryBroker
-    backplane: MemoryBackplane
-    presence: MemoryPresence
-    limiter: MemoryLimiter
-    clock: SystemClock
-    metrics: Metrics
+    ports: Ports
     ringer: Ringer
     committer: GroupCommitter
     moves: MoveCommitter
@@ -48,31 +38,23 @@ class Core:
 @asynccontextmanager
 async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     """Open the ports; what is under way when the block ends is stored before they close."""
-    clock, metrics = SystemClock(), Metrics()
-    backplane, presence = MemoryBackplane(metrics=metrics), MemoryPresence()
-    ringer = Ringer(presence=presence, backplane=backplane)
-    limiter = MemoryLimiter(clock=clock)
     async with (
-        open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store,
-        _open_key_set(settings, clock, metrics) as key_set,
+        open_ports(settings) as ports,
+        _open_key_set(settings, ports.clock, ports.metrics) as key_set,
     ):
+        store, clock, metrics = ports.store, ports.clock, ports.metrics
+        ringer = Ringer(presence=ports.presence, backplane=ports.backplane)
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
         core = Core(
-            store=store,
-            broker=MemoryBroker(clock=clock, metrics=metrics),
-            backplane=backplane,
-            presence=presence,
-            limiter=limiter,
-            clock=clock,
-            metrics=metrics,
+            ports=ports,
             ringer=ringer,
             committer=GroupCommitter(
                 store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies
             ),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
-            gate=AddressGate(limits=_address_limits(settings), limiter=limiter, clock=clock, metrics=metrics),
+            gate=AddressGate(limits=_address_limits(settings), limiter=ports.limiter, clock=clock, metrics=metrics),
             key_set=key_set,
             channels=channels,
             subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=channels.channel),

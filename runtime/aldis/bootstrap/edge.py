@@ -40,11 +40,11 @@ def build_hub(core: Core, node: str, settings: Settings) -> Hub:
     """All connections of this process."""
     return Hub(
         node=node,
-        store=core.store,
+        store=core.ports.store,
         moves=core.moves,
-        presence=core.presence,
-        clock=core.clock,
-        metrics=core.metrics,
+        presence=core.ports.presence,
+        clock=core.ports.clock,
+        metrics=core.ports.metrics,
         ping_interval=settings.ping_interval,
         connections_per_user=settings.limits.connections_per_user,
     )
@@ -63,12 +63,12 @@ def _open_files() -> int:
 def _build_watching(core: Core, hub: Hub, node: str) -> Watching:
     watching = Watching(
         node=node,
-        store=core.store,
-        presence=core.presence,
+        store=core.ports.store,
+        presence=core.ports.presence,
         ringer=core.ringer,
-        writer=EphemeralWriter(metrics=core.metrics),
-        clock=core.clock,
-        metrics=core.metrics,
+        writer=EphemeralWriter(metrics=core.ports.metrics),
+        clock=core.ports.clock,
+        metrics=core.ports.metrics,
         of_user=hub.of,
     )
     hub.on_left = watching.left
@@ -84,21 +84,24 @@ def build_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gatewa
     limits = settings.limits
     return GatewayContext(
         node=node,
-        epoch=core.store.epoch,
+        epoch=core.ports.store.epoch,
         hub=hub,
         authenticator=core.authenticator,
         gate=core.gate,
         connector=Connector(
-            store=core.store, clock=core.clock, metrics=core.metrics, max_devices=limits.devices_per_user
+            store=core.ports.store,
+            clock=core.ports.clock,
+            metrics=core.ports.metrics,
+            max_devices=limits.devices_per_user,
         ),
         committer=core.committer,
         moves=core.moves,
-        reader=StreamReader(store=core.store, clock=core.clock, metrics=core.metrics),
+        reader=StreamReader(store=core.ports.store, clock=core.ports.clock, metrics=core.ports.metrics),
         channels=core.channels,
-        typists=Typists(store=core.store, ringer=core.ringer, clock=core.clock, metrics=core.metrics),
+        typists=Typists(store=core.ports.store, ringer=core.ringer, clock=core.ports.clock, metrics=core.ports.metrics),
         watching=_build_watching(core, hub, node),
-        presence=core.presence,
-        limiter=core.limiter,
+        presence=core.ports.presence,
+        limiter=core.ports.limiter,
         limits=GatewayLimits(
             user=_user_rate(settings),
             content_bytes=limits.content_bytes,
@@ -106,8 +109,8 @@ def build_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gatewa
             connections=min(limits.connections, _open_files() - OWN_FILES),
             ping_interval=settings.ping_interval,
         ),
-        clock=core.clock,
-        metrics=core.metrics,
+        clock=core.ports.clock,
+        metrics=core.ports.metrics,
     )
 
 
@@ -117,21 +120,21 @@ def build_api_dependencies(
     """What the HTTP room needs."""
     limits = settings.limits
     return ApiDependencies(
-        store=core.store,
+        store=core.ports.store,
         committer=core.committer,
         moves=core.moves,
         subscriptions=core.subscriptions,
         streams=GatewayHttpStreams(context),
         authenticator=core.authenticator,
         channel=core.channels.channel,
-        limiter=core.limiter,
+        limiter=core.ports.limiter,
         rates=Rates(user=_user_rate(settings), key=Rate(limits.key_messages_per_second, limits.key_burst)),
         limits=RequestLimits(content_bytes=limits.content_bytes, recipients=limits.recipients),
         gate=core.gate,
-        presence=core.presence,
+        presence=core.ports.presence,
         ringer=core.ringer,
-        clock=core.clock,
-        metrics=core.metrics,
+        clock=core.ports.clock,
+        metrics=core.ports.metrics,
         health=health,
         connections=lambda: [
             OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
@@ -141,6 +144,6 @@ def build_api_dependencies(
             connections=lambda: [view_of(connection) for connection in hub.connections()],
             ringer=core.ringer,
             channels_changed=core.channels.follow,
-            started_ms=core.clock.now_ms(),
+            started_ms=core.ports.clock.now_ms(),
         ),
     )

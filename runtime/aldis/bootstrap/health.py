@@ -23,7 +23,8 @@ class ProcessHealth:
 
     clock: SystemClock
     started: bool = False
-    draining: bool = False
+    draining: bool = False  # it asks for no more clients
+    refusing: bool = False  # it takes no more sockets
     answered: dict[str, float] = field(default_factory=dict)
     key_set: KeySet | None = None
 

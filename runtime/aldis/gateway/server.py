@@ -1,18 +1,23 @@
 """A uvicorn server that drains: it fails readiness, lets its sockets go over a period, stops listening, then ends.
 
+`AuxiliaryServer` stands beside it in the same process, on another port, and answers until the very end.
+
 uvicorn closes every WebSocket with 1012 before the lifespan's shutdown, so a lifespan hook comes too late. While it
 drains it refuses new sockets and still answers REST and the probes, which are to see why.
 """
 
+import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 import uvicorn
 
 from aldis.gateway.bounded_http import BoundedHttp
 from aldis.gateway.protocol import HubProtocol
+from aldis.telemetry.tasks import spawn
 
 BACKLOG = 4096  # handshakes that may wait: everybody comes back at once after a fault
 FRAME_ROOM = 4  # bytes of a frame for each of a content: a client may write what is not ASCII as six characters
@@ -41,10 +46,48 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
+    def stop_listening(self) -> None:
+        """Take no more connections; those that are open go on."""
+        for server in self.servers:
+            server.close()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then do what uvicorn does, which begins with no longer listening."""
         await self._on_drain()
         await super().shutdown(sockets)
+
+
+class AuxiliaryServer(uvicorn.Server):
+    """A second application on another port; signals are the first one's business."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave them alone."""
+        yield
+
+
+@asynccontextmanager
+async def serving_beside(app: object, *, host: str, port: int) -> AsyncGenerator[int]:
+    """Serve `app` while the block is open; gives its port. Raises `OSError` when the address is taken."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn names its own ASGI types
+        http=BoundedHttp,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = AuxiliaryServer(config)
+    task = spawn(server.serve(sockets=[listener]), "admin-server")
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task])
 
 
 def build_config(app: object, *, host: str, port: int, content_bytes: int) -> uvicorn.Config:

@@ -1,0 +1,66 @@
+"""The ports of a process: which adapter each is, told by the schemes of the settings' URLs.
+
+Without URLs of servers all is in this process: SQLite, and memory for the rest. The two kinds mix, so that a developer
+may try one server at a time; the roles of a cluster insist on all of them.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aldis.adapters.memory.backplane import MemoryBackplane
+from aldis.adapters.memory.broker import MemoryBroker
+from aldis.adapters.memory.clock import SystemClock
+from aldis.adapters.memory.limiter import MemoryLimiter
+from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.ports.backplane import Backplane
+from aldis.ports.broker import Broker
+from aldis.ports.limiter import Limiter
+from aldis.ports.presence import Presence
+from aldis.settings import Settings
+from aldis.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that a process reaches the outside through."""
+
+    store: SqlStore
+    broker: Broker
+    backplane: Backplane
+    presence: Presence
+    limiter: Limiter
+    clock: SystemClock
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Doorbells:
+    """What may be lost at any time: where users are, how their gateways are rung, how fast callers go."""
+
+    backplane: Backplane
+    presence: Presence
+    limiter: Limiter
+
+
+@asynccontextmanager
+async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
+    """Open them all; they close in reverse order."""
+    clock, metrics = SystemClock(), Metrics()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
+        doorbells = _memory_doorbells(clock, metrics)
+        yield Ports(
+            store=store,
+            broker=MemoryBroker(clock=clock, metrics=metrics),
+            backplane=doorbells.backplane,
+            presence=doorbells.presence,
+            limiter=doorbells.limiter,
+            clock=clock,
+            metrics=metrics,
+        )
+
+
+def _memory_doorbells(clock: SystemClock, metrics: Metrics) -> _Doorbells:
+    return _Doorbells(MemoryBackplane(metrics=metrics), MemoryPresence(), MemoryLimiter(clock=clock))
