@@ -197,6 +197,25 @@ def load_settings(**given: Any) -> Settings:
         raise InvalidSettings(f"cannot read {error.filename}: {error.strerror}") from error
 
 
+def check_cluster(settings: Settings) -> None:
+    """Raise `InvalidSettings` unless all is set that several processes have to share."""
+    wanted = {
+        "DATABASE_URL": settings.database_url.startswith(("postgresql://", "postgres://")),
+        "REDIS_URL": settings.redis_url is not None,
+        "RABBITMQ_URL": settings.rabbitmq_url is not None,
+        "JWT__SECRET": settings.jwt.secret is not None or HMAC not in settings.jwt.allowed,
+    }
+    words = {
+        "DATABASE_URL": "must begin with postgresql://, as several processes cannot share a file",
+        "REDIS_URL": "is missing: gateways ring each other through Redis (redis://, rediss://)",
+        "RABBITMQ_URL": "is missing: work goes to workers through RabbitMQ (amqp://, amqps://)",
+        "JWT__SECRET": "is missing: set it, or ALDIS_JWT__SECRET_FILE, or JWT__ALGORITHMS without HS256",
+    }
+    mistakes = [f"{PREFIX}{name} {words[name]}" for name, is_there in wanted.items() if not is_there]
+    if mistakes:
+        raise InvalidSettings(*mistakes)
+
+
 def _lines(error: ValidationError) -> list[str]:
     return [
         f"{PREFIX}{'__'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"

@@ -54,7 +54,9 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
             ),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
-            gate=AddressGate(limits=_address_limits(settings), limiter=ports.limiter, clock=clock, metrics=metrics),
+            gate=AddressGate(
+                limits=_address_limits(settings), limiter=ports.local_limiter, clock=clock, metrics=metrics
+            ),
             key_set=key_set,
             channels=channels,
             subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=channels.channel),

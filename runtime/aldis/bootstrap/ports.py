@@ -31,6 +31,7 @@ class Ports:
     backplane: Backplane
     presence: Presence
     limiter: Limiter
+    local_limiter: Limiter  # of what this process alone has to bear
     clock: SystemClock
     metrics: Metrics
 
@@ -57,6 +58,7 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
             backplane=doorbells.backplane,
             presence=doorbells.presence,
             limiter=doorbells.limiter,
+            local_limiter=MemoryLimiter(clock=clock),
             clock=clock,
             metrics=metrics,
         )

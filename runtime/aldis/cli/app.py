@@ -58,6 +58,36 @@ def serve(
     raise typer.Exit(serving.serve(host=host, port=port, data_dir=data_dir))
 
 
+Host = Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1].", show_default=False)]
+AdminPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="The port of probes, metrics and administration [default: 9090].", show_default=False
+    ),
+]
+
+
+@app.command()
+def gateway(
+    *,
+    host: Host = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of clients [default: 8080].")] = None,
+    admin_port: AdminPort = None,
+) -> None:
+    """Run what faces clients, as one of several; ALDIS_* variables say where the rest is."""
+    from aldis.cli import serving
+
+    raise typer.Exit(serving.run_gateway(host=host, port=port, admin_port=admin_port))
+
+
+@app.command()
+def worker(*, host: Host = None, admin_port: AdminPort = None) -> None:
+    """Run what works behind, as one of several; ALDIS_* variables say where the rest is."""
+    from aldis.cli import serving
+
+    raise typer.Exit(serving.run_worker(host=host, admin_port=admin_port))
+
+
 @app.command()
 def token(
     *,

@@ -1,10 +1,13 @@
-"""`aldis serve`."""
+"""`aldis serve`, and the roles of a cluster."""
 
 from pathlib import Path
 
 from aldis import bootstrap
 from aldis.cli import folder
 from aldis.cli.failures import Failed
+from aldis.settings import InvalidSettings, Settings, check_cluster, load_settings
+
+ADMIN_PORT = 9090
 
 
 def serve(*, host: str | None, port: int | None, data_dir: Path | None) -> int:
@@ -14,3 +17,31 @@ def serve(*, host: str | None, port: int | None, data_dir: Path | None) -> int:
         return bootstrap.serve(settings)
     except (bootstrap.DataDirLocked, bootstrap.ServeFailed) as error:
         raise Failed(str(error)) from error
+
+
+def run_gateway(*, host: str | None, port: int | None, admin_port: int | None) -> int:
+    """Run what faces clients; the exit code. Raises `Failed`."""
+    try:
+        return bootstrap.run_gateway(_cluster_settings(host=host, port=port, admin_port=admin_port))
+    except bootstrap.ServeFailed as error:
+        raise Failed(str(error)) from error
+
+
+def run_worker(*, host: str | None, admin_port: int | None) -> int:
+    """Run what works behind; the exit code. Raises `Failed`."""
+    try:
+        return bootstrap.run_worker(_cluster_settings(host=host, port=None, admin_port=admin_port))
+    except bootstrap.ServeFailed as error:
+        raise Failed(str(error)) from error
+
+
+def _cluster_settings(*, host: str | None, port: int | None, admin_port: int | None) -> Settings:
+    """What all processes of a cluster share must be set. Administration always has a port of its own."""
+    try:
+        settings = load_settings(host=host, port=port, admin_port=admin_port)
+        if settings.admin_port is None:
+            settings = settings.model_copy(update={"admin_port": ADMIN_PORT})
+        check_cluster(settings)
+    except InvalidSettings as error:
+        raise Failed(str(error)) from error
+    return settings
