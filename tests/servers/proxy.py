@@ -1,0 +1,70 @@
+"""HAProxy in front of gateways, set as a load balancer for long-lived sockets has to be.
+
+New connections go to the gateway with the fewest; one whose `/readyz` fails gets none, and keeps those that it has; a
+socket may be silent for longer than its pings are apart; a request that a gateway never got is tried on another.
+"""
+
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from servers.guard import Guard
+from servers.place import choose_account, find_program, write_private
+from servers.ports import HOST, free_port
+from servers.server import Server
+
+ANSWER_SECONDS = 2.0
+CONFIG = """\
+global
+    maxconn 20000
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 75s
+    timeout server 75s
+    timeout tunnel 1h
+    timeout http-request 10s
+    timeout queue 5s
+    retries 2
+    retry-on conn-failure empty-response
+    option redispatch
+    option forwardfor
+frontend clients
+    bind {host}:{port}
+    default_backend gateways
+backend gateways
+    balance leastconn
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 2 rise 1
+{servers}"""
+
+
+class ProxyServer(Server):
+    """A load balancer for these (host, port) pairs."""
+
+    name = "proxy"
+
+    def __init__(self, gateways: Sequence[int], *, guard: Guard | None, folder: Path | None = None) -> None:
+        """Choose a port; `gateways` are ports of this machine."""
+        super().__init__(guard=guard, account=choose_account("haproxy", "nobody"), folder=folder)
+        self.port = free_port()
+        self._gateways = gateways
+
+    @property
+    def url(self) -> str:
+        """Where clients come."""
+        return f"http://{HOST}:{self.port}"
+
+    def arguments(self) -> Sequence[str]:
+        """In the foreground."""
+        servers = "".join(f"    server gateway-{port} {HOST}:{port}\n" for port in self._gateways)
+        config = CONFIG.format(host=HOST, port=self.port, servers=servers)
+        path = write_private(self.folder / "haproxy.cfg", config, self._account)
+        return [str(find_program("haproxy", Path("/usr/sbin"))), "-db", "-f", str(path)]
+
+    def is_ready(self) -> bool:
+        """Whether it listens."""
+        with suppress(OSError), socket.create_connection((HOST, self.port), ANSWER_SECONDS):
+            return True
+        return False
