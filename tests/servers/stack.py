@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from servers.aldis import AldisServer
 from servers.guard import Guard
@@ -40,7 +41,7 @@ class Stack:
         self._extra = variables
         self._opened = ExitStack()
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -73,8 +74,8 @@ class Stack:
     def _migrate(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
         done = subprocess.run(
-            [sys.executable, "-m", "aldis", "migrate"], env=environment | self.variables, capture_output=True, text=True,
-            timeout=UP_SECONDS, check=False,
+            [sys.executable, "-m", "aldis", "migrate"], env=environment | self.variables,
+            capture_output=True, text=True, timeout=UP_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode:
             raise ServerFailed(f"aldis migrate ended with {done.returncode}:\n{done.stderr}")
@@ -149,10 +150,8 @@ def up() -> int:
 
 def _tell() -> None:
     env = dict(line.split("=", 1) for line in (PLACE / "stack.env").read_text(encoding="utf-8").splitlines())
-    for name in sorted(
-        name for name in env if (name.endswith("_URL") and not name.startswith("ALDIS_")) or name == "ALDIS_URL"
-    ):
-        print(f"  {name:<22} {env[name] if '@' not in env[name] else '(in stack.env)'}")
+    for name in sorted(name for name in env if name.endswith("_URL") and "@" not in env[name]):  # those hold passwords
+        print(f"  {name:<20} {env[name]}")
     print(f"All of it is in {PLACE / 'stack.env'}. To use it: set -a; . {PLACE / 'stack.env'}; set +a")
 
 

@@ -3,7 +3,7 @@
 One AsyncExitStack opens all and closes all in reverse order; nothing else in the project makes an adapter.
 """
 
-from aldis.bootstrap.data_folder import DataDirLocked, is_served, open_admin_store
+from aldis.bootstrap.data_folder import DataDirLocked, is_served, migrate, open_admin_store
 from aldis.bootstrap.inspection import fetch_issuer_keys, inspect_database
 from aldis.bootstrap.serving import ServeFailed, run_gateway, run_worker, serve
 
@@ -13,6 +13,7 @@ __all__ = [
     "fetch_issuer_keys",
     "inspect_database",
     "is_served",
+    "migrate",
     "open_admin_store",
     "run_gateway",
     "run_worker",

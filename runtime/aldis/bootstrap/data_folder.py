@@ -39,6 +39,13 @@ def is_served(data_dir: Path) -> bool:
 @asynccontextmanager
 async def open_admin_store(settings: Settings) -> AsyncGenerator[SqlStore]:
     """The store beside a running `serve`, for the command line."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
+    if settings.database_url.startswith("sqlite:"):
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
     async with open_sql_store(settings.database_url, now_ms=SystemClock().now_ms()) as store:
         yield store
+
+
+async def migrate(settings: Settings) -> None:
+    """Open the store, which brings its schema up to date, and close it."""
+    async with open_admin_store(settings):
+        pass

@@ -89,6 +89,14 @@ def worker(*, host: Host = None, admin_port: AdminPort = None) -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the schema of the database at ALDIS_DATABASE_URL up to date; safe beside running processes."""
+    from aldis.cli import serving
+
+    serving.migrate()
+
+
+@app.command()
 def token(
     *,
     user: Annotated[str, typer.Argument(parser=read_name, metavar="USER", help="The user's id.")],

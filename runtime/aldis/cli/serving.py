@@ -1,10 +1,12 @@
 """`aldis serve`, and the roles of a cluster."""
 
+import asyncio
 from pathlib import Path
 
 from aldis import bootstrap
 from aldis.cli import folder
 from aldis.cli.failures import Failed
+from aldis.domain.errors import AldisError
 from aldis.settings import InvalidSettings, Settings, check_cluster, load_settings
 
 ADMIN_PORT = 9090
@@ -32,6 +34,15 @@ def run_worker(*, host: str | None, admin_port: int | None) -> int:
     try:
         return bootstrap.run_worker(_cluster_settings(host=host, port=None, admin_port=admin_port))
     except bootstrap.ServeFailed as error:
+        raise Failed(str(error)) from error
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date. Raises `Failed`."""
+    settings = folder.load(None)
+    try:
+        asyncio.run(bootstrap.migrate(settings))
+    except AldisError as error:
         raise Failed(str(error)) from error
 
 
