@@ -6,7 +6,7 @@ SCENARIO ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers run test check format bench e2e clean
+.PHONY: help setup servers run up down test check format bench e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ servers: # Install what tests start by themselves (nothing to do when it is ther
 
 run: setup ## Serve everything from one process (PORT=8080 DATA_DIR=./data)
 	.venv/bin/aldis serve --port "$(PORT)" --data-dir "$(DATA_DIR)"
+
+up: setup servers ## Start a production in small: PostgreSQL, RabbitMQ, Redis, two gateways, a worker, a proxy
+	@PYTHONPATH=tests $(PY) -m servers.stack up
+
+down: setup ## End it, with its data
+	@PYTHONPATH=tests $(PY) -m servers.stack down
 
 test: setup servers ## Run the unit, contract and integration tests
 	$(PY) -m pytest $(PYTEST_ARGS)
