@@ -13,11 +13,16 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.redis.backplane import open_redis_backplane
+from aldis.adapters.redis.link import open_redis
+from aldis.adapters.redis.presence import RedisPresence
+from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.ports.backplane import Backplane
 from aldis.ports.broker import Broker
 from aldis.ports.limiter import Limiter
 from aldis.ports.presence import Presence
+from aldis.services.leasing_limiter import LeasingLimiter
 from aldis.settings import Settings
 from aldis.telemetry.metrics import Metrics
 
@@ -51,7 +56,11 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
     clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
-        doorbells = _memory_doorbells(clock, metrics)
+        doorbells = (
+            await _redis_doorbells(stack, settings.redis_url, clock, metrics)
+            if settings.redis_url is not None
+            else _memory_doorbells(clock, metrics)
+        )
         yield Ports(
             store=store,
             broker=MemoryBroker(clock=clock, metrics=metrics),
@@ -62,6 +71,13 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
             clock=clock,
             metrics=metrics,
         )
+
+
+async def _redis_doorbells(stack: AsyncExitStack, url: str, clock: SystemClock, metrics: Metrics) -> _Doorbells:
+    link = await stack.enter_async_context(open_redis(url, metrics=metrics))
+    backplane = await stack.enter_async_context(open_redis_backplane(link, metrics=metrics))
+    limiter = LeasingLimiter(bank=RedisTokenBank(link), local=MemoryLimiter(clock=clock), clock=clock)
+    return _Doorbells(backplane, RedisPresence(link), limiter)
 
 
 def _memory_doorbells(clock: SystemClock, metrics: Metrics) -> _Doorbells:
