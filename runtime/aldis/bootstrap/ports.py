@@ -13,11 +13,13 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.rabbitmq.broker import open_rabbit_broker
 from aldis.adapters.redis.backplane import open_redis_backplane
 from aldis.adapters.redis.link import open_redis
 from aldis.adapters.redis.presence import RedisPresence
 from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.domain.amqp_address import parse_amqp_address
 from aldis.ports.backplane import Backplane
 from aldis.ports.broker import Broker
 from aldis.ports.limiter import Limiter
@@ -63,7 +65,7 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
         )
         yield Ports(
             store=store,
-            broker=MemoryBroker(clock=clock, metrics=metrics),
+            broker=await _open_broker(stack, settings, clock, metrics),
             backplane=doorbells.backplane,
             presence=doorbells.presence,
             limiter=doorbells.limiter,
@@ -71,6 +73,13 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
             clock=clock,
             metrics=metrics,
         )
+
+
+async def _open_broker(stack: AsyncExitStack, settings: Settings, clock: SystemClock, metrics: Metrics) -> Broker:
+    if settings.rabbitmq_url is None:
+        return MemoryBroker(clock=clock, metrics=metrics)
+    address = parse_amqp_address(settings.rabbitmq_url)
+    return await stack.enter_async_context(open_rabbit_broker(address, clock=clock, metrics=metrics))
 
 
 async def _redis_doorbells(stack: AsyncExitStack, url: str, clock: SystemClock, metrics: Metrics) -> _Doorbells:
