@@ -17,7 +17,7 @@ from servers.server import Server
 ANSWER_SECONDS = 2.0
 CONFIG = """\
 global
-    maxconn 20000
+    maxconn 8000
 defaults
     mode http
     timeout connect 2s
