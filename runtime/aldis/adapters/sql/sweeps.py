@@ -10,7 +10,7 @@ from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_api_key, from_channel
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
-from aldis.domain.ids import MessageId, UserId
+from aldis.domain.ids import MessageId, UserId, created_ms
 from aldis.domain.streams import Lane
 from aldis.ports.store import Due, OutboxRow
 
@@ -80,15 +80,17 @@ class Sweeps(Part):
     async def trim(self, before: MessageId, limit: int) -> int:
         """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears.
 
-        Ids follow the clocks of those who made them, positions the commits: an old message may lie behind a newer one.
+        Ids follow the clocks of those who made them, positions the commits: an old message may lie behind a newer one,
+        and what is told of it lately is as new as any.
         """
-        events, heads = schema.stream_events, schema.stream_heads
+        events, heads, at = schema.stream_events, schema.stream_heads, created_ms(before)
         newer = events.alias()
         below_it = and_(newer.c.user_id == events.c.user_id, newer.c.lane == events.c.lane, newer.c.seq < events.c.seq)
-        behind_newer = exists().where(below_it, newer.c.message_id >= before)
+        behind_newer = exists().where(below_it, or_(newer.c.message_id >= before, newer.c.revised_at >= at))
+        is_old = and_(events.c.message_id < before, func.coalesce(events.c.revised_at, 0) < at)
         oldest = (
             select(events.c.user_id, events.c.lane, events.c.seq)
-            .where(events.c.message_id < before, ~behind_newer)
+            .where(is_old, ~behind_newer)
             .order_by(events.c.message_id)
             .limit(limit)
             .subquery()
