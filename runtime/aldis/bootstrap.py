@@ -50,6 +50,7 @@ from aldis.services.group_commit import GroupCommitter
 from aldis.services.key_set import KeySet
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.services.typists import Typists
 from aldis.settings import HMAC, Settings, accepted_secrets
@@ -275,6 +276,7 @@ def _build_hub(core: Core, node: str, settings: Settings) -> Hub:
         metrics=core.metrics,
         ping_interval=settings.ping_interval,
         connections_per_user=settings.limits.connections_per_user,
+        hides_past=core.channels.hides_past,
     )
 
 
@@ -346,6 +348,15 @@ def _api_dependencies(
         store=core.store,
         committer=core.committer,
         moves=core.moves,
+        reviser=Reviser(
+            store=core.store,
+            ringer=core.ringer,
+            clock=core.clock,
+            metrics=core.metrics,
+            channel=core.channels.channel,
+            policies=core.channels.policies,
+            on_stored=core.committer.stored.set,
+        ),
         subscriptions=core.subscriptions,
         streams=GatewayHttpStreams(context),
         authenticator=core.authenticator,

@@ -29,6 +29,7 @@ from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
@@ -148,6 +149,7 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         store=store,
         committer=writes,
         moves=writes,
+        reviser=Reviser(store=store, ringer=NOBODY, clock=CLOCK, metrics=Metrics(), channel=store.channel),
         subscriptions=Subscriptions(
             store=store,
             ringer=NOBODY,
