@@ -6,11 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from aldis.adapters.memory.clock import START_MS
-from aldis.adapters.sql.connection import in_thread
-from aldis.adapters.sql.store import SqlStore
 from aldis.domain.callers import UserCaller
 from aldis.domain.channels import Channel, ChannelType, History
 from aldis.domain.errors import Rejected
@@ -20,7 +17,7 @@ from aldis.services.audience import Subscriptions, open_channel
 from aldis.services.pages import Page
 from aldis.services.read_thread import read_thread
 from integration.core.commands import ALICE, BOB, CAROL, chat, news_of, notification, talk
-from integration.core.running_core import MEMORY, Core, open_core
+from integration.core.running_core import Core
 
 AS_ALICE = UserCaller(ALICE, 0)
 TALK = talk(ALICE, BOB)
@@ -156,38 +153,3 @@ async def test_a_broadcast_has_threads_for_its_listeners(core: Core, history: Hi
         assert await refusal(core, root.message_id, user=CAROL, where=NEWS) == ("not_found", "conversation_id")
         if history is History.HIDDEN:
             assert await refusal(core, old.message_id, user=BOB, where=NEWS) == ("not_found", "thread")
-
-
-async def test_the_cost_of_a_page_does_not_grow_with_its_depth() -> None:
-    """Each page of replies is a range of one index, in its order: nothing is sorted, skipped or read in vain."""
-    async with open_core(MEMORY) as core:
-        root, _ = await begun(core, 3)
-        for more in ({"after": 0}, {"after": 4}, {"before": 5}, {}):
-            plans = await plans_of(core, root, more)
-            (replies,) = [plan for plan in plans if plan and "thread_id" in plan[0]]
-            assert len(replies) == 1, replies
-            assert "USING INDEX ix_messages_thread_id (thread_id=? AND seq>?" in replies[0]
-
-
-async def plans_of(core: Core, root: MessageId, more: dict[str, Any]) -> list[list[str]]:
-    """How SQLite goes about each of the statements that a page takes."""
-    assert isinstance(core.store, SqlStore)
-    seen: list[tuple[str, Any]] = []
-
-    def on_execute(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(core.store._reader, "before_cursor_execute", on_execute)
-    await page(core, root, **more)
-    event.remove(core.store._reader, "before_cursor_execute", on_execute)
-
-    def explain() -> list[list[str]]:
-        assert isinstance(core.store, SqlStore)
-        with core.store._reader.connect() as connection:
-            return [
-                [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-                for statement, parameters in seen
-            ]
-
-    plans: list[list[str]] = await in_thread(core.store._reader_threads, explain)
-    return plans

@@ -373,10 +373,12 @@ async def read_heard(connection: Executing, dialect: Dialect, wants: Sequence[Wa
         " WHERE s.user_id = w.user_id AND m.id = e.message_id AND e.source = w.source AND e.seq IN ("
         "SELECT n.seq FROM broadcast_events n WHERE n.source = w.source AND n.channel = s.channel AND n.seq > w.low"
         f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) AND (n.type IS NULL"
-        f" OR EXISTS (SELECT 1 FROM broadcast_events o WHERE o.message_id = n.message_id AND o.type IS NULL"
-        f" AND o.seq > {begin}) OR EXISTS (SELECT 1 FROM messages x JOIN members l"
-        " ON l.conversation_id = x.conversation_id AND l.user_id = w.user_id AND l.from_seq < n.conversation_seq"
-        " WHERE x.id = n.message_id)) ORDER BY n.seq LIMIT :most)"
+        # All that is asked of `n` itself is in its index; the rest is looked up for edits and deletions alone.
+        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN broadcast_events o ON o.message_id = t.message_id"
+        f" WHERE t.source = n.source AND t.seq = n.seq AND o.type IS NULL AND o.seq > {begin})"
+        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN messages x ON x.id = t.message_id"
+        " JOIN members l ON l.conversation_id = x.conversation_id AND l.user_id = w.user_id"
+        " WHERE t.source = n.source AND t.seq = n.seq AND l.from_seq < t.conversation_seq)) ORDER BY n.seq LIMIT :most)"
         " ORDER BY w.want, e.seq"
     )
     pages: list[list[Entry]] = [[] for _ in wants]

@@ -269,7 +269,7 @@ broadcast_events = Table(
     _number("audience_version"),
     _text("type", null=True),
     _number("revised_at", null=True),
-    Index("ix_broadcast_events_source", "source", "channel", "seq"),
+    Index("ix_broadcast_events_source", "source", "channel", "seq", "type"),
     Index("ix_broadcast_events_message_id", "message_id"),
     sqlite_with_rowid=False,
 )

@@ -62,7 +62,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_broadcast_events_message_id", "broadcast_events", ["message_id"], unique=False)
-    op.create_index("ix_broadcast_events_source", "broadcast_events", ["source", "channel", "seq"], unique=False)
+    op.create_index(
+        "ix_broadcast_events_source", "broadcast_events", ["source", "channel", "seq", "type"], unique=False
+    )
     op.create_table(
         "broadcast_floors",
         sa.Column("channel", sa.Text(), nullable=False),
