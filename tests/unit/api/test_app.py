@@ -257,10 +257,24 @@ async def test_too_many_sends_are_told_to_wait(client: httpx2.AsyncClient) -> No
     assert responses[3].headers["ratelimit"] == '"user";r=0;t=1'
 
 
+async def test_an_empty_bucket_refuses_edits_before_their_body_is_looked_at(client: httpx2.AsyncClient) -> None:
+    """Sends and edits share it; deletions go on."""
+    for _ in range(3):
+        await client.post("/v1/messages", json=TO_BOB)
+
+    edit = await client.patch(f"/v1/messages/{HELLO.id}", content=b"no JSON")
+    deletion = await client.delete("/v1/messages/01a3185c-5000-74ec-9654-2e063d8fc4e9")
+
+    assert (edit.status_code, edit.headers["ratelimit"]) == (429, '"user";r=0;t=1')
+    assert deletion.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         ("POST", "/v1/messages"),
+        ("PATCH", f"/v1/messages/{HELLO.id}"),
+        ("DELETE", f"/v1/messages/{HELLO.id}"),
         ("GET", f"/v1/messages/{HELLO.id}"),
         ("GET", f"/v1/messages/{HELLO.id}/timeline"),
         ("GET", "/v1/conversations"),
