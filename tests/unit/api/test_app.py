@@ -29,6 +29,7 @@ from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
@@ -148,6 +149,7 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
         store=store,
         committer=writes,
         moves=writes,
+        reviser=Reviser(store=store, ringer=NOBODY, clock=CLOCK, metrics=Metrics(), channel=store.channel),
         subscriptions=Subscriptions(
             store=store,
             ringer=NOBODY,
@@ -255,10 +257,24 @@ async def test_too_many_sends_are_told_to_wait(client: httpx2.AsyncClient) -> No
     assert responses[3].headers["ratelimit"] == '"user";r=0;t=1'
 
 
+async def test_an_empty_bucket_refuses_edits_before_their_body_is_looked_at(client: httpx2.AsyncClient) -> None:
+    """Sends and edits share it; deletions go on."""
+    for _ in range(3):
+        await client.post("/v1/messages", json=TO_BOB)
+
+    edit = await client.patch(f"/v1/messages/{HELLO.id}", content=b"no JSON")
+    deletion = await client.delete("/v1/messages/01a3185c-5000-74ec-9654-2e063d8fc4e9")
+
+    assert (edit.status_code, edit.headers["ratelimit"]) == (429, '"user";r=0;t=1')
+    assert deletion.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         ("POST", "/v1/messages"),
+        ("PATCH", f"/v1/messages/{HELLO.id}"),
+        ("DELETE", f"/v1/messages/{HELLO.id}"),
         ("GET", f"/v1/messages/{HELLO.id}"),
         ("GET", f"/v1/messages/{HELLO.id}/timeline"),
         ("GET", "/v1/conversations"),
