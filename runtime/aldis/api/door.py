@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aldis.api.dependencies import ApiDependencies
+from aldis.api.dependencies import BATCH_PATH, ApiDependencies
 from aldis.api.errors import to_response
 from aldis.api.limits import rate_limited, spent_bucket
 from aldis.domain.callers import Caller
 from aldis.domain.errors import AldisError, Rejected
 
-SENDS = ("POST", "/v1/messages")
+SENDS = frozenset({("POST", "/v1/messages"), ("POST", BATCH_PATH)})
 
 
 class Door:
@@ -32,7 +32,7 @@ class Door:
         headers: dict[str, str] = {}
         try:
             self._check_address(scope)
-            if (scope["method"], scope["path"]) == SENDS:
+            if (scope["method"], scope["path"]) in SENDS:
                 self._check_sender(scope, headers)
         except Rejected as error:
             self._api.metrics.rejected.labels(code=error.code).inc()

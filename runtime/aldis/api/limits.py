@@ -5,6 +5,7 @@ A body that is too large is refused while it streams in, before anything has par
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fastapi import Request
@@ -19,32 +20,34 @@ from aldis.ports.limiter import Rate
 
 
 class BodyLimit:
-    """ASGI: lets at most `limit` bytes of a body through."""
+    """ASGI: lets at most `limit` bytes of a body through; paths in `larger` have limits of their own."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by what is declared, then by what comes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._larger.get(scope["path"], self._limit)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._limit:
-            await to_response(too_large(self._limit))(scope, receive, send)
+        if declared.isdecimal() and int(declared) > limit:
+            await to_response(too_large(limit))(scope, receive, send)
             return
-        await self._app(scope, self._counting(receive), send)
+        await self._app(scope, self._counting(receive, limit), send)
 
-    def _counting(self, receive: Receive) -> Receive:
+    def _counting(self, receive: Receive, limit: int) -> Receive:
         taken = 0
 
         async def count() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise too_large(self._limit)
+            if taken > limit:
+                raise too_large(limit)
             return message
 
         return count
@@ -81,6 +84,43 @@ def spent_bucket(caller: Caller, api: ApiDependencies) -> Spent | None:
         return None
     wait_ms = api.limiter.take(key, rate)
     return Spent(name, rate, wait_ms, rate_limit_headers(name, rate, 0)) if wait_ms else None
+
+
+def take_in_turn(request: Request, caller: Caller, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """Take the tokens of several sends in their order: None for each that had them, else the refusal with its wait.
+
+    Once one has to wait, so have all that follow, or its turn would come after theirs.
+    """
+    key, name, rate = bucket_of(caller, api)
+    waits = _waits(key, rate, costs, api)
+    headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    request.state.rate_limit_headers = headers
+    return [rate_limited(Spent(name, rate, wait, headers)) if wait else None for wait in waits]
+
+
+async def take_channel_in_turn(name: str, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """The same from the limit that a channel has for all backends together."""
+    channel = await api.channel(name)
+    if channel is None or channel.messages_per_second is None:
+        return [None] * len(costs)
+    rate = channel_rate(channel.messages_per_second, api.limits.recipients)
+    waits = _waits(f"channel:{name}", rate, costs, api)
+    return [rate_limited(Spent("channel", rate, wait, {})) if wait else None for wait in waits]
+
+
+def _waits(key: str, rate: Rate, costs: Sequence[int], api: ApiDependencies) -> list[int]:
+    """The ms that each has to wait: for the tokens of those before it, too."""
+    costs = [min(cost, rate.burst) for cost in costs]
+    if (together := sum(costs)) <= rate.burst and api.limiter.take(key, rate, together) == 0:
+        return [0] * len(costs)
+    waits: list[int] = []
+    while len(waits) < len(costs) and not (wait_ms := api.limiter.take(key, rate, costs[len(waits)])):
+        waits.append(0)
+    behind = 0
+    for cost in costs[len(waits) :]:
+        waits.append(wait_ms + math.ceil(behind * 1000 / rate.per_second))
+        behind += cost
+    return waits
 
 
 async def take_channel_tokens(

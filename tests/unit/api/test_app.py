@@ -29,7 +29,9 @@ from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.bulk_sends import BulkSends
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.telemetry.metrics import Metrics
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
@@ -147,6 +149,8 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
     return ApiDependencies(
         store=store,
         committer=writes,
+        bulk=BulkSends(writes),
+        schedules=ScheduleCommitter(store=store, clock=CLOCK, metrics=Metrics()),
         moves=writes,
         subscriptions=Subscriptions(
             store=store,
