@@ -11,11 +11,10 @@ from aldis.domain.messages import Stored
 from aldis.domain.scheduling import ScheduledState, due_ms_of
 from aldis.domain.status import RecipientStatus
 from aldis.ports.store import ConversationRow, Store
-from aldis.services.compose import Draft
 from aldis.services.find_scheduled import Outcome, follow_scheduled
 from aldis.services.message_status import MessageStatus, Milestone
 from aldis.services.render import message_json
-from aldis.services.schedule_sends import Scheduled, decode_draft
+from aldis.services.schedule_sends import Scheduled, ShownDraft, show_draft
 
 
 def json_answer(
@@ -67,25 +66,25 @@ async def scheduled_receipt(scheduled: Scheduled, owner: str, *, store: Store) -
 
 
 def scheduled_answer(outcome: Outcome) -> dict[str, Any]:
-    """A scheduled send as its backend sees it."""
+    """A scheduled send as its backend sees it; of one that was sent only its messages are known."""
     row = outcome.row
-    draft = decode_draft(row.draft) if row is not None else None
-    first = next(iter(outcome.messages), None)
+    draft = show_draft(row.draft) if row is not None else ShownDraft()
+    channels = [draft.channel, draft.to_channel, *(message.channel for message in outcome.messages)]
     return {
         "scheduled_id": outcome.id,
         "send_at": rfc3339(due_ms_of(outcome.id)),
         "state": outcome.state,
         "reason": msgspec.Raw(row.reason.encode()) if row is not None and row.reason is not None else None,
-        "to": _recipients_answer(draft) if draft is not None else None,
-        "channel": draft.channel or draft.to_channel if draft is not None else first.channel if first else None,
-        "from": {"user": draft.from_user} if draft is not None and draft.from_user is not None else None,
-        "client_id": draft.client_id if draft is not None else None,
-        "created_at": _time(row.created_at) if row is not None else None,
+        "to": _recipients_answer(draft) or None,
+        "channel": next((channel for channel in channels if channel is not None), None),
+        "from": {"user": draft.from_user} if draft.from_user is not None else None,
+        "client_id": draft.client_id,
+        "created_at": rfc3339(row.created_at) if row is not None else None,
         **_sent_part(outcome),
     }
 
 
-def _recipients_answer(draft: Draft) -> dict[str, Any]:
+def _recipients_answer(draft: ShownDraft) -> dict[str, Any]:
     named = {
         "user": draft.to_user,
         "users": draft.to_users,
