@@ -7,7 +7,7 @@ compares the two.
 
 import json
 import re
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -23,6 +23,8 @@ from aldis.domain.messages import Kind
 from aldis.domain.scheduling import parse_time
 from aldis.domain.streams import Priority
 from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN, Draft
+
+T = TypeVar("T")
 
 REQUEST_KEY = "Idempotency-Key"
 MAX_ODD_BYTES = 1024 * 1024  # of a body that only Python's own reader takes, which makes up to 20 times as much of it
@@ -79,15 +81,16 @@ def parse_batch(body: bytes | bytearray, *, request_key: str | None, limits: Req
 
     With an Idempotency-Key each message has one of its own, by its place. Fields are named as in a message alone.
     """
-    items = _decode_all(body) if request_key is None else None
+    if request_key is not None:  # which needs fingerprints: those of single sends
+        keyed = enumerate(_counted(_split(body)))
+        return [_read_again(thing, f"{request_key}:{index}", limits) for index, thing in keyed]
+    items = _decode_all(body)
     things = _split(body) if items is None else []
-    read = [_read(item, limits) for item in items or map(_decode_one, things)]
-    _check_count(len(read))
+    decoded: list[_Item | None] = [*(items if items is not None else map(_decode_one, things))]
+    read = [_read(item, limits) for item in _counted(decoded)]
     if None in read:
-        things = things or _split(body)
-        keys = [f"{request_key}:{index}" if request_key is not None else None for index in range(len(read))]
-        again = zip(read, things, keys, strict=True)
-        return [draft or _read_again(thing, key, limits) for draft, thing, key in again]
+        pairs = zip(read, things or _split(body), strict=True)
+        return [draft or _read_again(thing, None, limits) for draft, thing in pairs]
     return [draft for draft in read if draft is not None]
 
 
@@ -99,11 +102,13 @@ def in_place(error: Rejected | Unavailable, index: int) -> Rejected | Unavailabl
     return Rejected(error.code, error.message, field=field, retry_after_ms=error.retry_after_ms)
 
 
-def _check_count(count: int) -> None:
-    if not count:
+def _counted(messages: list[T]) -> list[T]:
+    """The messages, if they are as many as a batch may have."""
+    if not messages:
         raise Rejected("bad_request", "give at least one message", field="messages")
-    if count > schemas.MAX_BATCH:
+    if len(messages) > schemas.MAX_BATCH:
         raise Rejected("too_large", f"one call takes at most {schemas.MAX_BATCH} messages", field="messages")
+    return messages
 
 
 def _decode_all(body: bytes | bytearray) -> list[_Item] | None:
@@ -171,7 +176,7 @@ def _draft_of(item: _Item, limits: RequestLimits) -> Draft:
     )
 
 
-def _split(body: bytes | bytearray) -> list[msgspec.Raw] | list[object]:
+def _split(body: bytes | bytearray) -> list[object]:
     """The messages of a batch, each as it was written, or as Python reads it when msgspec cannot read the batch."""
     parts = _parts_of(body)
     for name in parts.keys() - {"messages"}:
@@ -179,7 +184,7 @@ def _split(body: bytes | bytearray) -> list[msgspec.Raw] | list[object]:
     messages = parts.get("messages")
     if isinstance(messages, msgspec.Raw):
         try:
-            return _decode_list(messages)
+            return list[object](_decode_list(messages))
         except msgspec.ValidationError:
             messages = None
     if not isinstance(messages, list):
@@ -213,7 +218,7 @@ def _read_again(thing: object, request_key: str | None, limits: RequestLimits) -
         value = json.loads(bytes(thing)) if isinstance(thing, msgspec.Raw) else thing
         if not isinstance(value, dict):
             return Rejected("bad_request", "a message is a JSON object", field="")
-        item = schemas.BatchItem.model_validate(value)
+        item = schemas.BatchItem.model_validate(value, from_attributes=True)  # as FastAPI does
         check_recipients(item, limits.recipients)
         return to_draft(item, request_key, content_bytes=limits.content_bytes)
     except Rejected as error:
