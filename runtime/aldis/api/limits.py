@@ -4,8 +4,10 @@ A body that is too large is refused while it streams in, before anything has par
 `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), on refusals too.
 """
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from fastapi import Request
@@ -17,6 +19,9 @@ from aldis.api.errors import to_response
 from aldis.domain.callers import Caller, UserCaller
 from aldis.domain.errors import Rejected
 from aldis.ports.limiter import Rate
+
+LINGER_SECONDS = 2.0  # for clients that write all of a body before they read why it was refused
+LINGER_LIMITS = 2  # times the limit that such a client may have sent too much: it is read, and dropped
 
 
 class BodyLimit:
@@ -32,25 +37,51 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._larger.get(scope["path"], self._limit)
+        body = _Body(self._larger.get(scope["path"], self._limit), receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
-            await to_response(too_large(limit))(scope, receive, send)
+        if declared.isdecimal() and int(declared) > body.limit:
+            body.is_refused = True
+            await to_response(too_large(body.limit))(scope, receive, body.send)
             return
-        await self._app(scope, self._counting(receive, limit), send)
+        await self._app(scope, body.receive, body.send)
 
-    def _counting(self, receive: Receive, limit: int) -> Receive:
-        taken = 0
 
-        async def count() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise too_large(limit)
-            return message
+class _Body:
+    """A request's body on its way in, and the answer to it on its way out."""
 
-        return count
+    def __init__(self, limit: int, receive: Receive, send: Send) -> None:
+        self.limit = limit
+        self.is_refused = False
+        self._taken = 0
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        """The next piece, if it is within the limit."""
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self.limit:
+            self.is_refused = True
+            raise too_large(self.limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Answer; a refusal waits for its reader before the connection ends, or the end would overtake it."""
+        if not self.is_refused or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._drop_rest()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _drop_rest(self) -> None:
+        dropped, is_more = 0, True
+        while is_more and dropped < LINGER_LIMITS * self.limit:
+            message = await self._receive()
+            dropped += len(message.get("body", b""))
+            is_more = message.get("more_body", False)
 
 
 def too_large(limit: int) -> Rejected:
