@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aldis.api.dependencies import ApiDependencies
+from aldis.api.dependencies import BATCH_PATH, ApiDependencies
 from aldis.api.errors import to_response
 from aldis.api.limits import rate_limited, spent_bucket
 from aldis.domain.callers import Caller
 from aldis.domain.errors import AldisError, Rejected
 
 MESSAGES = "/v1/messages"
+POSTS = frozenset({MESSAGES, BATCH_PATH})
 
 
 class Door:
@@ -67,6 +68,6 @@ class Door:
 
 
 def _writes(scope: Scope) -> bool:
-    """Whether it costs of what its caller may write: a send, or an edit."""
+    """Whether it costs of what its caller may write: sends, or an edit."""
     method, path = str(scope["method"]), str(scope["path"])
-    return (method == "POST" and path == MESSAGES) or (method == "PATCH" and path.startswith(f"{MESSAGES}/"))
+    return (method == "POST" and path in POSTS) or (method == "PATCH" and path.startswith(f"{MESSAGES}/"))

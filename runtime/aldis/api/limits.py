@@ -6,6 +6,7 @@ A body that is too large is refused while it streams in, before anything has par
 
 import asyncio
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -24,76 +25,67 @@ LINGER_SECONDS = 5.0
 
 
 class BodyLimit:
-    """ASGI: lets at most `limit` bytes of a body through.
+    """ASGI: lets at most `limit` bytes of a body through; paths in `larger` have limits of their own.
 
     What follows is taken and dropped for a while: closing with bytes unread resets the connection, and most clients
     send to the end before they read, so they would hear of a broken connection and not of the limit.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by what is declared, then by what comes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = _Body(self._larger.get(scope["path"], self._limit), receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._limit:
-            await to_response(too_large(self._limit))(scope, receive, _lingering(receive, send))
+        if declared.isdecimal() and int(declared) > body.limit:
+            body.is_refused = True
+            await to_response(too_large(body.limit))(scope, receive, body.send)
             return
-        body = _Body(receive, self._limit)
-
-        async def answer(message: Message) -> None:
-            await (_lingering(receive, send) if body.is_too_large else send)(message)
-
-        await self._app(scope, body.receive, answer)
+        await self._app(scope, body.receive, body.send)
 
 
 class _Body:
-    """A body as it comes in; raises where it is too large."""
+    """A request's body on its way in, and the answer to it on its way out."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
+    def __init__(self, limit: int, receive: Receive, send: Send) -> None:
+        self.limit = limit
+        self.is_refused = False
         self._taken = 0
-
-    @property
-    def is_too_large(self) -> bool:
-        return self._taken > self._limit
+        self._receive = receive
+        self._send = send
 
     async def receive(self) -> Message:
+        """The next piece, if it is within the limit."""
         message = await self._receive()
         self._taken += len(message.get("body", b""))
-        if self.is_too_large:
-            raise too_large(self._limit)
+        if self._taken > self.limit:
+            self.is_refused = True
+            raise too_large(self.limit)
         return message
 
-
-def _lingering(receive: Receive, send: Send) -> Send:
-    """Sends an answer, and ends it when the sender of the body has stopped, or has had the time to hear it."""
-
-    async def answer(message: Message) -> None:
-        if message["type"] != "http.response.body" or message.get("more_body", False):
-            await send(message)
+    async def send(self, message: Message) -> None:
+        """Answer; a refusal waits for its reader before the connection ends, or the end would overtake it."""
+        if not self.is_refused or message["type"] != "http.response.body":
+            await self._send(message)
             return
-        await send({**message, "more_body": True})
-        await _drop(receive)
-        await send({"type": "http.response.body"})
+        await self._send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._drop_rest()
+        await self._send({"type": "http.response.body", "body": b""})
 
-    return answer
-
-
-async def _drop(receive: Receive) -> None:
-    left = LINGER_BYTES
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
+    async def _drop_rest(self) -> None:
+        dropped, is_more = 0, True
+        while is_more and dropped < LINGER_BYTES:
+            message = await self._receive()
+            dropped += len(message.get("body", b""))
+            is_more = message.get("more_body", False)
 
 
 def too_large(limit: int) -> Rejected:
@@ -127,6 +119,43 @@ def spent_bucket(caller: Caller, api: ApiDependencies) -> Spent | None:
         return None
     wait_ms = api.limiter.take(key, rate)
     return Spent(name, rate, wait_ms, rate_limit_headers(name, rate, 0)) if wait_ms else None
+
+
+def take_in_turn(request: Request, caller: Caller, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """Take the tokens of several sends in their order: None for each that had them, else the refusal with its wait.
+
+    Once one has to wait, so have all that follow, or its turn would come after theirs.
+    """
+    key, name, rate = bucket_of(caller, api)
+    waits = _waits(key, rate, costs, api)
+    headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    request.state.rate_limit_headers = headers
+    return [rate_limited(Spent(name, rate, wait, headers)) if wait else None for wait in waits]
+
+
+async def take_channel_in_turn(name: str, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """The same from the limit that a channel has for all backends together."""
+    channel = await api.channel(name)
+    if channel is None or channel.messages_per_second is None:
+        return [None] * len(costs)
+    rate = channel_rate(channel.messages_per_second, api.limits.recipients)
+    waits = _waits(f"channel:{name}", rate, costs, api)
+    return [rate_limited(Spent("channel", rate, wait, {})) if wait else None for wait in waits]
+
+
+def _waits(key: str, rate: Rate, costs: Sequence[int], api: ApiDependencies) -> list[int]:
+    """The ms that each has to wait: for the tokens of those before it, too."""
+    costs = [min(cost, rate.burst) for cost in costs]
+    if (together := sum(costs)) <= rate.burst and api.limiter.take(key, rate, together) == 0:
+        return [0] * len(costs)
+    waits: list[int] = []
+    while len(waits) < len(costs) and not (wait_ms := api.limiter.take(key, rate, costs[len(waits)])):
+        waits.append(0)
+    behind = 0
+    for cost in costs[len(waits) :]:
+        waits.append(wait_ms + math.ceil(behind * 1000 / rate.per_second))
+        behind += cost
+    return waits
 
 
 async def take_channel_tokens(

@@ -9,19 +9,22 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from aldis.api import answers, schemas
 from aldis.api.auth import AnyCaller
-from aldis.api.dependencies import Api
+from aldis.api.dependencies import Api, ApiDependencies
 from aldis.api.errors import to_json
 from aldis.api.limits import take_channel_tokens, take_tokens
 from aldis.api.paging import RECIPIENT_PLACE, decode_place, encode_place
+from aldis.domain.callers import BackendCaller, Caller
 from aldis.domain.content import json_content, text_content
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId, UserId
-from aldis.domain.messages import Kind, SendMessage, Stored
+from aldis.domain.messages import Kind, Sender, SendMessage, Stored
+from aldis.domain.scheduling import parse_time
 from aldis.domain.streams import Priority
 from aldis.services.compose import Draft, compose
 from aldis.services.find_own_message import find_own_message
 from aldis.services.message_status import read_message_status, read_timeline
 from aldis.services.render import message_json
+from aldis.services.schedule_sends import Scheduled, ScheduleSend
 
 router = APIRouter(tags=["messages"])
 
@@ -30,7 +33,10 @@ Outcome = Stored | Rejected | Unavailable
 
 
 @router.post(
-    "/v1/messages", status_code=201, response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast
+    "/v1/messages",
+    status_code=201,
+    response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast,
+    responses={202: {"model": schemas.ScheduledReceipt, "description": "It waits for its `send_at`."}},
 )
 async def send_message(
     body: schemas.SendBody,
@@ -46,6 +52,8 @@ async def send_message(
     take_tokens(request, caller, cost, api)
     await take_channel_tokens(request, caller, draft.to_channel or draft.channel, cost, api)
     commands = await compose(draft, caller, store_channel=api.channel, now_ms=api.clock.now_ms())
+    if draft.send_at is not None:
+        return await _schedule(draft, caller, commands, request, api)
     outcomes = await api.committer.send(commands)
     check_any_stored(outcomes)
     headers = dict(request.state.rate_limit_headers)
@@ -53,6 +61,31 @@ async def send_message(
         headers["Idempotent-Replayed"] = "true"
     answer = to_answer(commands, outcomes, is_several=body.to.users is not None)
     return answers.json_answer(answer, api.encoder, status=201, headers=headers)
+
+
+async def _schedule(
+    draft: Draft, caller: Caller, commands: Sequence[SendMessage], request: Request, api: ApiDependencies
+) -> Response:
+    (answer,) = await api.schedules.schedule([schedule_of(draft, caller, commands)])
+    if not isinstance(answer, Scheduled):
+        raise answer
+    headers = dict(request.state.rate_limit_headers)
+    if draft.request_key is not None and answer.duplicate:
+        headers["Idempotent-Replayed"] = "true"
+    receipt = await answers.scheduled_receipt(answer, owner_of(caller), store=api.store)
+    return answers.json_answer(receipt, api.encoder, status=202, headers=headers)
+
+
+def schedule_of(draft: Draft, caller: Caller, commands: Sequence[SendMessage]) -> ScheduleSend:
+    """The send to be scheduled; users' drafts have been refused before."""
+    return ScheduleSend(owner=owner_of(caller), draft=draft, commands=commands)
+
+
+def owner_of(caller: Caller) -> str:
+    """The scope of a backend, whichever of its keys it uses. Raises `Rejected` for a user."""
+    if not isinstance(caller, BackendCaller):
+        raise Rejected("forbidden", "this is for backends: users cannot schedule")
+    return Sender(backend=caller.name).scope
 
 
 def check_recipients(body: schemas.SendBody, limit: int) -> None:
@@ -79,6 +112,7 @@ def to_draft(body: schemas.SendBody, request_key: str | None, *, content_bytes: 
         client_id=body.client_id,
         request_key=request_key,
         fingerprint=fingerprint_of(body, content) if request_key is not None else None,
+        send_at=parse_time(body.send_at, "send_at") if body.send_at is not None else None,
     )
 
 

@@ -15,11 +15,13 @@ from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules
+from aldis.services.bulk_sends import BulkSends
 from aldis.services.channel_lookup import ChannelDirectory
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.key_set import KeySet
 from aldis.services.moves import MoveCommitter
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.settings import HMAC, Settings, accepted_secrets
 from aldis.telemetry.metrics import Metrics
 
@@ -37,6 +39,8 @@ class Core:
     metrics: Metrics
     ringer: Ringer
     committer: GroupCommitter
+    bulk: BulkSends
+    schedules: ScheduleCommitter
     moves: MoveCommitter
     authenticator: Authenticator
     gate: AddressGate
@@ -58,6 +62,7 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     ):
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
+        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies)
         core = Core(
             store=store,
             broker=MemoryBroker(clock=clock, metrics=metrics),
@@ -67,9 +72,9 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
             clock=clock,
             metrics=metrics,
             ringer=ringer,
-            committer=GroupCommitter(
-                store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies
-            ),
+            committer=committer,
+            bulk=BulkSends(committer),
+            schedules=ScheduleCommitter(store=store, clock=clock, metrics=metrics, policies=channels.policies),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
             gate=AddressGate(limits=_address_limits(settings), limiter=limiter, clock=clock, metrics=metrics),
@@ -80,6 +85,7 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
         try:
             yield core
         finally:
+            await core.schedules.settle()
             await core.committer.settle()
             await core.moves.settle()
             await core.authenticator.keys.note_used()

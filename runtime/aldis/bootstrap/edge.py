@@ -121,6 +121,8 @@ def build_api_dependencies(
     return ApiDependencies(
         store=core.store,
         committer=core.committer,
+        bulk=core.bulk,
+        schedules=core.schedules,
         moves=core.moves,
         subscriptions=core.subscriptions,
         reviser=Reviser(

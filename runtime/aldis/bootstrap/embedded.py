@@ -15,6 +15,7 @@ from aldis.gateway.app import GatewayApp
 from aldis.gateway.ephemera import EphemeralWriter
 from aldis.gateway.hub import Hub
 from aldis.gateway.ringing import Ringing
+from aldis.services.send_scheduled import ScheduledSender
 from aldis.settings import Settings
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
@@ -54,6 +55,13 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
                 store=core.store,
                 broker=core.broker,
                 ringer=core.ringer,
+                scheduled=ScheduledSender(
+                    store=core.store,
+                    sends=core.bulk,
+                    channel=core.channels.channel,
+                    clock=core.clock,
+                    metrics=core.metrics,
+                ),
                 clock=core.clock,
                 metrics=core.metrics,
                 stored=core.committer.stored,

@@ -70,7 +70,7 @@ class ErasureRows(Protocol):
         ...
 
     async def replace_drafts(self, drafts: Sequence[tuple[str, str | None]]) -> None:
-        """Give scheduled sends other drafts, by id; those without one are dropped."""
+        """Give scheduled sends other drafts, by id; those without one are dropped. Either way leases on them end."""
         ...
 
     async def forget_user(self, user: UserId) -> None:

@@ -30,6 +30,7 @@ from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
 from aldis.ports.deliveries import DeliveryReads, DeliveryRows
 from aldis.ports.relations import RelationReads, RelationRows
 from aldis.ports.revisions import RevisionReads, RevisionRows
+from aldis.ports.scheduling import SchedulingReads, SchedulingRows
 
 T = TypeVar("T")
 
@@ -196,7 +197,9 @@ class ConversationRow(NamedTuple):
     archived: bool = False
 
 
-class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, Protocol):
+class Transaction(
+    BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, SchedulingRows, Protocol
+):
     """What can be done inside one `begin()`. Argument lists are sorted by the callee where locks depend on it."""
 
     async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
@@ -339,7 +342,9 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
 
-class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, Protocol):
+class Store(
+    BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, SchedulingReads, Protocol
+):
     """Transactions, and reads that see all that was committed before the call (on the primary)."""
 
     epoch: str

@@ -61,6 +61,7 @@ async def store_group(
     _collapse(group)
 
     async def recipe(transaction: Transaction) -> list[Batch | Broadcast]:
+        await _refuse_unleased(group, transaction)
         conversations, replied = await _resolve(group, transaction, policies)
         await _refuse_closed(group, transaction, conversations)
         await _claim(group, transaction, now_ms)
@@ -72,11 +73,23 @@ async def store_group(
     return group.finish(), batches
 
 
+async def check_sends(
+    commands: Sequence[SendMessage], transaction: Transaction, policies: ChatPolicies = MappingProxyType({})
+) -> list[AldisError | None]:
+    """Why each of these could not be stored now, None for those that could. Nothing is written; they hold no keys."""
+    group = _Group(commands)
+    conversations, _ = await _resolve(group, transaction, policies)
+    await _refuse_closed(group, transaction, conversations)
+    await _permit(group, transaction, conversations, policies)
+    answers = [group.answers.get(index) for index in range(len(commands))]
+    return [answer if isinstance(answer, AldisError) else None for answer in answers]
+
+
 def _collapse(group: _Group) -> None:
     """Mark the repeats inside the group; one with another body is refused."""
     first: dict[tuple[str, str], int] = {}
     for index, command in enumerate(group.commands):
-        keys = [(command.sender.scope, key) for key in command.keys]
+        keys = command.keys
         holders = [first[key] for key in keys if key in first]
         earlier = [group.commands[holder] for holder in holders]
         if not holders:
@@ -85,6 +98,17 @@ def _collapse(group: _Group) -> None:
             group.answers[index] = _mismatch_error()
         else:
             group.repeats[index] = holders[-1]
+
+
+async def _refuse_unleased(group: _Group, transaction: Transaction) -> None:
+    """Refuse what comes from a scheduled send that was taken back or changed, or is another worker's by now."""
+    leases = {command.lease for _, command in group.open() if command.lease is not None}
+    if not leases:
+        return
+    held = await transaction.leases_held(leases)
+    for index, command in group.open():
+        if command.lease is not None and command.lease not in held:
+            group.answers[index] = Rejected("conflict", "this scheduled send has been taken back")
 
 
 async def _resolve(
@@ -148,15 +172,15 @@ def _refusal(
 async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
     """Take the keys; answer those whose key is held with what was stored then."""
     claims = {
-        (command.sender.scope, key): KeyClaim(
-            command.sender.scope,
+        (scope, key): KeyClaim(
+            scope,
             key,
             command.message_id,
             command.fingerprint if key.startswith("h:") else None,
             now_ms + (REQUEST_KEY_MS if key.startswith("h:") else CLIENT_KEY_MS),
         )
         for _, command in group.open()
-        for key in command.keys
+        for scope, key in command.keys
     }
     held = await transaction.claim_keys(list(claims.values()))
     if not held:
@@ -164,7 +188,7 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
     stored = await transaction.messages(sorted({holder.message_id for holder in held.values()}))
     unused: list[tuple[str, str]] = []
     for index, command in group.open():
-        keys = [(command.sender.scope, key) for key in command.keys]
+        keys = command.keys
         holders = [held[key] for key in keys if key in held]
         if holders:
             group.answers[index] = _repeat_of(command, holders[-1], stored)
@@ -195,7 +219,7 @@ async def _permit(
             group.existing.add(command.conversation_id)  # for those who follow in this group
             continue
         group.answers[index] = may_not_write("to.user" if command.members is not None else "to.conversation")
-        unused += [(command.sender.scope, key) for key in command.keys]
+        unused += command.keys
     if unused:
         await transaction.release_keys(unused)
 
@@ -233,7 +257,11 @@ def channel_closed(channel: str, field: str | None) -> Rejected:
 def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, Message]) -> Stored | Rejected:
     if _mismatch(command, holder.fingerprint, command.request_key if holder.fingerprint is not None else None):
         return _mismatch_error()
-    message = stored[holder.message_id]
+    message = stored.get(holder.message_id)
+    if message is None:
+        return Rejected(
+            "conflict", f"this client_id was given to a send that is scheduled: {holder.message_id}", field="client_id"
+        )
     return Stored(message.id, message.conversation_id, message.seq, duplicate=True)
 
 

@@ -59,6 +59,11 @@ class Metrics:
             "delivery_seconds", "From a message's creation to a live socket.", DELIVERY_SECONDS
         )
         self.outbox_rows = self._counter("outbox_rows", "Rows written to the outbox.")
+        self.scheduled = self._counter("scheduled", "Scheduled sends, by what became of them.", "outcome")
+        self.scheduled_waiting = self._gauge("scheduled_waiting", "Sends that wait for their time, at the last count.")
+        self.scheduled_lateness_seconds = self._histogram(
+            "scheduled_lateness_seconds", "From a scheduled send's time until it was stored.", DELIVERY_SECONDS
+        )
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")
 

@@ -29,8 +29,10 @@ from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.bulk_sends import BulkSends
 from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.telemetry.metrics import Metrics
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
@@ -148,6 +150,8 @@ def api(writes: Writes, state: State, connections: list[tuple[str, str | None, s
     return ApiDependencies(
         store=store,
         committer=writes,
+        bulk=BulkSends(writes),
+        schedules=ScheduleCommitter(store=store, clock=CLOCK, metrics=Metrics()),
         moves=writes,
         reviser=Reviser(store=store, ringer=NOBODY, clock=CLOCK, metrics=Metrics(), channel=store.channel),
         subscriptions=Subscriptions(

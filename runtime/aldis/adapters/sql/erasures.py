@@ -125,7 +125,8 @@ class Erasures(Part):
         if gone:
             await self._connection.execute(delete(table).where(table.c.id.in_(gone)))
         if kept:
-            change = table.update().where(table.c.id == bindparam("which")).values(draft=bindparam("now"))
+            change = table.update().where(table.c.id == bindparam("which"))
+            change = change.values(draft=bindparam("now"), leased_until=None)  # whoever is sending the old one may not
             await self._connection.execute(change, kept)
 
     async def forget_progress(self, user: UserId, conversation: ConversationId, looked: int) -> None:

@@ -387,8 +387,8 @@ scheduled = Table(
     _text("reason", null=True),
     _number("created_at"),
     _number("leased_until", null=True),
-    Index("ix_scheduled_due_at", "state", "due_at"),
-    Index("ix_scheduled_scope", "scope", "due_at", "id"),
+    Index("ix_scheduled_due_at", "state", "due_at", "created_at", "id"),
+    Index("ix_scheduled_scope", "scope", "id"),
     sqlite_with_rowid=False,
 )
 

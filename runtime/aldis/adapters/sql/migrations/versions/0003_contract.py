@@ -169,8 +169,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scheduled")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_scheduled_due_at", "scheduled", ["state", "due_at"], unique=False)
-    op.create_index("ix_scheduled_scope", "scheduled", ["scope", "due_at", "id"], unique=False)
+    op.create_index("ix_scheduled_due_at", "scheduled", ["state", "due_at", "created_at", "id"], unique=False)
+    op.create_index("ix_scheduled_scope", "scheduled", ["scope", "id"], unique=False)
     op.create_table(
         "subscriptions",
         sa.Column("user_id", sa.Text(), nullable=False),
