@@ -12,8 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from integration.promise import wire
-from served import Server
-from servers.ports import HOST
+from served import HOST, Server
 
 PATIENCE_SECONDS = 10.0
 
