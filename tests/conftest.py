@@ -2,7 +2,15 @@
 
 import pytest
 
-COUNTED = ("integration/promise", "integration/gateway", "integration/broadcast", "integration/core/test_model")
+pytest_plugins = ("servers.fixtures",)  # real servers, for whoever asks for one
+
+COUNTED = (
+    "integration/promise",
+    "integration/gateway",
+    "integration/broadcast",
+    "integration/core/test_model",
+    "integration/redis",
+)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -65,6 +65,7 @@ class Metrics:
             "scheduled_lateness_seconds", "From a scheduled send's time until it was stored.", DELIVERY_SECONDS
         )
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
+        self.redis_calls = self._counter("redis_calls", "Round trips to Redis.", "outcome")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")
 
     def _make_connection_metrics(self) -> None:
