@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from aldis import __version__
 from aldis.api import (
     admin,
+    batch,
     blocks,
     conversations,
     events,
@@ -17,11 +18,12 @@ from aldis.api import (
     operations,
     page,
     presence,
+    scheduled,
     schemas,
     subscriptions,
 )
 from aldis.api.access import Access
-from aldis.api.dependencies import ApiDependencies, OperationsDependencies
+from aldis.api.dependencies import BATCH_PATH, ApiDependencies, OperationsDependencies
 from aldis.api.door import Door
 from aldis.api.errors import MEDIA_TYPE, add_error_table
 from aldis.api.limits import BodyLimit
@@ -32,7 +34,7 @@ Every error is an `application/problem+json` with a stable `code`. A 2xx answer 
 
 
 PUBLIC = tuple(
-    room.router for room in (messages, conversations, blocks, presence, subscriptions, events, operations, page)
+    room.router for room in (messages, batch, scheduled, conversations, blocks, presence, subscriptions, events, operations, page)
 )
 ADMINISTRATION = (*admin.ROUTERS, operations.metrics_router)  # on a port of its own in a cluster, with the probes
 EVERYTHING = (*PUBLIC, *ADMINISTRATION)
@@ -51,7 +53,7 @@ def build_app(api: ApiDependencies, routers: Sequence[APIRouter] = EVERYTHING) -
     )
     app.state.api = api
     add_error_table(app)
-    app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
+    app.add_middleware(BodyLimit, limit=api.limits.body_bytes, larger={BATCH_PATH: api.limits.batch_bytes})
     app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
     for router in routers:

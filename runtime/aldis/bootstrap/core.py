@@ -11,11 +11,13 @@ from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules
+from aldis.services.bulk_sends import BulkSends
 from aldis.services.channel_lookup import ChannelDirectory
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.key_set import KeySet
 from aldis.services.moves import MoveCommitter
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.settings import HMAC, Settings, accepted_secrets
 from aldis.telemetry.metrics import Metrics
 
@@ -27,6 +29,8 @@ class Core:
     ports: Ports
     ringer: Ringer
     committer: GroupCommitter
+    bulk: BulkSends
+    schedules: ScheduleCommitter
     moves: MoveCommitter
     authenticator: Authenticator
     gate: AddressGate
@@ -46,12 +50,13 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
         ringer = Ringer(presence=ports.presence, backplane=ports.backplane)
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
+        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies)
         core = Core(
             ports=ports,
             ringer=ringer,
-            committer=GroupCommitter(
-                store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies
-            ),
+            committer=committer,
+            bulk=BulkSends(committer),
+            schedules=ScheduleCommitter(store=store, clock=clock, metrics=metrics, policies=channels.policies),
             moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
             gate=AddressGate(
@@ -64,6 +69,7 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
         try:
             yield core
         finally:
+            await core.schedules.settle()
             await core.committer.settle()
             await core.moves.settle()
             await core.authenticator.keys.note_used()

@@ -20,6 +20,7 @@ from aldis.gateway.watching import Watching
 from aldis.ports.limiter import Rate
 from aldis.services.connect_device import Connector
 from aldis.services.read_streams import StreamReader
+from aldis.services.revise_message import Reviser
 from aldis.services.typists import Typists
 from aldis.settings import Settings
 from aldis.telemetry.collector import Collector
@@ -47,6 +48,7 @@ def build_hub(core: Core, node: str, settings: Settings) -> Hub:
         metrics=core.ports.metrics,
         ping_interval=settings.ping_interval,
         connections_per_user=settings.limits.connections_per_user,
+        hides_past=core.channels.hides_past,
     )
 
 
@@ -100,7 +102,6 @@ def build_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gatewa
         channels=core.channels,
         typists=Typists(store=core.ports.store, ringer=core.ringer, clock=core.ports.clock, metrics=core.ports.metrics),
         watching=_build_watching(core, hub, node),
-        presence=core.ports.presence,
         limiter=core.ports.limiter,
         limits=GatewayLimits(
             user=_user_rate(settings),
@@ -122,8 +123,19 @@ def build_api_dependencies(
     return ApiDependencies(
         store=core.ports.store,
         committer=core.committer,
+        bulk=core.bulk,
+        schedules=core.schedules,
         moves=core.moves,
         subscriptions=core.subscriptions,
+        reviser=Reviser(
+            store=core.ports.store,
+            ringer=core.ringer,
+            clock=core.ports.clock,
+            metrics=core.ports.metrics,
+            channel=core.channels.channel,
+            policies=core.channels.policies,
+            on_stored=core.committer.stored.set,
+        ),
         streams=GatewayHttpStreams(context),
         authenticator=core.authenticator,
         channel=core.channels.channel,

@@ -23,6 +23,7 @@ from aldis.gateway.context import GatewayContext
 from aldis.gateway.ephemera import EphemeralWriter
 from aldis.gateway.hub import Hub
 from aldis.gateway.ringing import Ringing
+from aldis.services.send_scheduled import ScheduledSender
 from aldis.settings import Settings
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
@@ -121,6 +122,13 @@ async def _open_jobs(stack: AsyncExitStack, core: Core, settings: Settings) -> N
             store=core.ports.store,
             broker=core.ports.broker,
             ringer=core.ringer,
+            scheduled=ScheduledSender(
+                store=core.ports.store,
+                sends=core.bulk,
+                channel=core.channels.channel,
+                clock=core.ports.clock,
+                metrics=core.ports.metrics,
+            ),
             clock=core.ports.clock,
             metrics=core.ports.metrics,
             stored=core.committer.stored,

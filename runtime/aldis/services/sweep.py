@@ -62,7 +62,7 @@ async def relay_outbox(*, store: Store, broker: Broker, clock: Clock) -> int:
 
 
 async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
-    """Drop lane entries, records of moves and idempotency keys that have aged; answer how many of all.
+    """Drop lane entries, records of moves, failed scheduled sends and keys that have aged; answer how many of all.
 
     A message's moves outlive its entries, so that its status is never told from half of what is known.
     """
@@ -73,7 +73,8 @@ async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
     async with store.begin() as transaction:
         moves = await transaction.delete_moves(now - retention_ms - MOVES_OUTLIVE_MS, LIMIT)
     async with store.begin() as transaction:
-        return entries + moves + await transaction.delete_keys(now, LIMIT)
+        failed = await transaction.forget_failed(now, LIMIT)
+        return entries + moves + failed + await transaction.delete_keys(now, LIMIT)
 
 
 def encode_due(due: Sequence[Due]) -> bytes:

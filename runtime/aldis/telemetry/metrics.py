@@ -45,6 +45,9 @@ class Metrics:
     def _make_message_metrics(self) -> None:
         self.messages_accepted = self._counter("messages_accepted", "Messages stored.", "kind", "lane")
         self.messages_duplicate = self._counter("messages_duplicate", "Sends answered with an earlier message.")
+        self.messages_revised = self._counter(
+            "messages_revised", "Messages edited or deleted by their senders.", "type"
+        )
         self.events_delivered = self._counter("events_delivered", "Entries written to sockets.", "source")
         self.events_acked = self._counter("events_acked", "Entries acknowledged by devices.", "source")
         self.gap_reads = self._counter("gap_reads", "Reads of the store on behalf of a connection.", "reason")
@@ -57,6 +60,11 @@ class Metrics:
             "delivery_seconds", "From a message's creation to a live socket.", DELIVERY_SECONDS
         )
         self.outbox_rows = self._counter("outbox_rows", "Rows written to the outbox.")
+        self.scheduled = self._counter("scheduled", "Scheduled sends, by what became of them.", "outcome")
+        self.scheduled_waiting = self._gauge("scheduled_waiting", "Sends that wait for their time, at the last count.")
+        self.scheduled_lateness_seconds = self._histogram(
+            "scheduled_lateness_seconds", "From a scheduled send's time until it was stored.", DELIVERY_SECONDS
+        )
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
         self.redis_calls = self._counter("redis_calls", "Round trips to Redis.", "outcome")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")

@@ -28,7 +28,7 @@ LETTER_RINGS = 200
 TRIP_LETTERS = 100  # in one pipeline
 WAITING_BYTES = 8 * 1024 * 1024  # of rings that wait for the pipeline under way; a second of a busy process
 SETTLE_SECONDS = 2.0
-WRITERS = 1_000  # processes whose counts are remembered
+COUNTS = 10_000  # that are remembered, of what was sent and heard; then they are begun anew, and no loss is seen
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -145,6 +145,8 @@ class RedisBackplane:
             self._dropped.inc(lost)
             log.warning("rings_dropped", reason=error.message, rings=lost)
             return
+        if len(self._sent) >= COUNTS:
+            self._sent.clear()
         for letter, entry_id in zip(letters, ids, strict=True):
             if entry_id is None:
                 self._unknown.inc(len(letter.rings))
@@ -178,7 +180,7 @@ class RedisBackplane:
         lost = letter.sent_before - self._heard.get(place, letter.sent_before)
         if lost > 0:
             self._dropped.inc(lost)
-        if len(self._heard) >= WRITERS:
+        if len(self._heard) >= COUNTS:
             self._heard.clear()
         self._heard[place] = letter.sent_before + len(letter.rings)
         listener = self._listeners.get(node)

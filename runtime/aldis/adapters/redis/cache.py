@@ -16,8 +16,9 @@ OWED_KEYS = 10_000  # invalidations that are remembered; with more, nothing is b
 class RedisCache:
     """Keys and values with an age."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink, *, owed_keys: int = OWED_KEYS) -> None:
         self._link = link
+        self._owed_keys = owed_keys
         self._owed: set[str] = set()  # to be removed before anything is read
         self._blind_until = 0.0  # by the monotonic clock
 
@@ -33,7 +34,7 @@ class RedisCache:
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """Keep a value for at most `ttl` seconds, and never longer than `LONGEST_TTL`."""
-        ms = int(min(ttl, LONGEST_TTL) * 1000)
+        ms = int(min(ttl, LONGEST_TTL) * 1000) - 1  # for Redis a key is there to the end of its last millisecond
         if ms <= 0:
             await self.invalidate(key)
             return
@@ -55,7 +56,7 @@ class RedisCache:
         return self._link.keyspace.spread("cache", key)
 
     def _owe(self, key: str) -> None:
-        if len(self._owed) >= OWED_KEYS:
+        if len(self._owed) >= self._owed_keys:
             self._owed.clear()
             self._blind_until = time.monotonic() + LONGEST_TTL
         self._owed.add(key)
@@ -65,5 +66,5 @@ class RedisCache:
         if self._owed:
             owed = list(self._owed)
             for group in self._link.keyspace.together([self._name(key) for key in owed], len(owed)):
-                await self._link.run([("UNLINK", *group)])
+                await self._link.run([("DEL", *group)])
             self._owed.difference_update(owed)

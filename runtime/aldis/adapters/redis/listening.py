@@ -1,29 +1,28 @@
 """Reading streams: from where one has read to, for as long as it takes, through restarts and failovers of Redis.
 
 One connection waits at the server for what comes; the streams that are read together lie together in a Cluster, too.
-Once a second the streams are kept alive, and made again if they are gone. Where they were lost, or an older copy of
-them has taken over, reading begins at their start: a ring that is heard twice harms nobody.
+Once a second the streams are kept alive, rid of what is old, and made again if they are gone. Where they were lost, or
+an older copy of them has taken over, reading begins at their start: a ring that is heard twice harms nobody.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisClusterException, RedisError
 
 from aldis.adapters.redis.clients import Client, close_client
 from aldis.adapters.redis.lanes import STREAM_SECONDS
-from aldis.adapters.redis.link import Command, RedisLink, reason_of
+from aldis.adapters.redis.link import FAILURES, Command, RedisLink, reason_of
 from aldis.domain.errors import Unavailable
 from aldis.telemetry.tasks import cancel_and_wait, spawn
 
 BLOCK_SECONDS = 1.0  # well below what a proxy takes for a dead connection
 HANG_SECONDS = 4.0  # without an answer, after which another connection is made
-COUNT = 500  # letters of each stream at a time
+COUNT = 100  # letters of each stream at a time, some thousand rings: express is looked at again after those
 KEEP_SECONDS = 1.0
 SLICE_SECONDS = 0.005  # of handing on without letting others have a turn
 FIRST_PAUSE = 0.05
@@ -31,15 +30,23 @@ LONGEST_PAUSE = 1.0
 BEGINNING = b"0-0"
 
 ANCHOR = """
-local ids = {}
+local clock = redis.call('TIME')
+local old, ids = string.format('%.0f', clock[1] * 1000 - ARGV[1]), {}
 for i, key in ipairs(KEYS) do
-  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  ids[i] = last and last[1] or redis.call('XADD', key, '*', 'made', '')
+  if redis.call('EXISTS', key) == 0 then
+    ids[i] = redis.call('XADD', key, '*', 'made', '')
+  else
+    redis.call('XTRIM', key, 'MINID', old)
+    local told = redis.call('XINFO', 'STREAM', key)
+    for j = 1, #told, 2 do
+      if told[j] == 'last-generated-id' then ids[i] = told[j + 1] end
+    end
+  end
   redis.call('PEXPIRE', key, ARGV[1])
 end
 return ids
 """
-"""KEYS streams, made if they are not there; ARGV: ms to keep them. Answers the id of the last entry of each."""
+"""KEYS streams, made if they are not there; ARGV: ms to keep them and what is in them. Answers the last id of each."""
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -78,18 +85,20 @@ class StreamReader:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            try:
-                await self._anchor()
-            except Unavailable:
-                continue  # the link has said so
+            await self._anchor_if_it_answers()
+
+    async def _anchor_if_it_answers(self) -> None:
+        with suppress(Unavailable):  # the link has said so
+            await self._anchor()
 
     async def _anchor(self) -> None:
         """Keep the streams alive, and see where they are."""
         command: Command = ("EVAL", ANCHOR, len(self._keys), *self._keys, STREAM_SECONDS * 1000)
+        before = dict(self._positions)
         (ids,) = await self._link.run([command])
         for key, last in zip(self._keys, ids, strict=True):
             position = self._positions.setdefault(key, last)
-            if _order(last) < _order(position):
+            if _order(last) < _order(before.get(key, last)) and position == before[key]:
                 self._positions[key] = BEGINNING
                 log.info("backplane_read_anew", stream=key)
         self._is_anchored.set()
@@ -100,10 +109,11 @@ class StreamReader:
         while not self._is_over:
             try:
                 streams = await self._wait_for_letters(client)
-            except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 self._miss(error)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - spreads the processes
                 pause = min(2 * pause, LONGEST_PAUSE)
+                await self._anchor_if_it_answers()  # a restart has lost the streams
             else:
                 self._hear()
                 pause = FIRST_PAUSE

@@ -29,6 +29,7 @@ from aldis.adapters.sql.moves import Moves, read_badge
 from aldis.adapters.sql.relations import RelationReads, Relations
 from aldis.adapters.sql.revisions import RevisionReads, Revisions
 from aldis.adapters.sql.rows import to_api_key, to_channel, to_device
+from aldis.adapters.sql.scheduling import Scheduling, SchedulingReads
 from aldis.adapters.sql.sends import Sends, read_conversations, read_heads
 from aldis.adapters.sql.sweeps import Sweeps
 from aldis.domain.callers import ApiKey
@@ -47,11 +48,11 @@ SWITCH_SECONDS = 0.001  # how long the writer's thread may keep the event loop f
 T = TypeVar("T")
 
 
-class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Relations, Administration):
+class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Relations, Administration, Scheduling):
     """One open transaction: everything that may be written together."""
 
 
-class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads):
+class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, SchedulingReads):
     """The store over SQLAlchemy Core. Make it with `open_sql_store`."""
 
     def __init__(self, *, writer: Engine, reader: Engine, threads: tuple[Executor, Executor], epoch: str) -> None:
