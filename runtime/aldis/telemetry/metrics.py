@@ -57,6 +57,7 @@ class Metrics:
         )
         self.outbox_rows = self._counter("outbox_rows", "Rows written to the outbox.")
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
+        self.redis_calls = self._counter("redis_calls", "Round trips to Redis.", "outcome")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")
 
     def _make_connection_metrics(self) -> None:
