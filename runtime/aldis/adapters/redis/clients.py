@@ -1,8 +1,8 @@
 """Connecting: one client for each kind of address, with a bound on everything.
 
-The driver would wait for 5 s and try ten times. Here callers bound what they wait for, and a call is made once more only
-when a connection turns out to be closed, which after a restart of the server all of them are. RESP2, because nothing
-here needs more, and so that old proxies and other servers that speak it will do.
+The driver would wait for 5 s and try ten times. Here callers bound what they wait for, and a call is made once more
+only when a connection turns out to be closed, which after a restart of the server all of them are. RESP2, because
+nothing here needs more, and so that old proxies and other servers that speak it will do.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ Client = Redis | RedisCluster
 
 
 def make_client(address: RedisAddress, *, seconds: float, connections: int) -> Client:
-    """A client that has not connected yet. Callers give up after `seconds`; a node of several is given up by then, too."""
+    """A client that has not connected yet. Callers give up after `seconds`; so does it with one of several nodes."""
     options = _options(address, seconds)
     if address.kind == "cluster":
         # The next node is asked when one hangs. Where there is one server the caller's own timeout does: the driver's

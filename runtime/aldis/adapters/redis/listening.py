@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -78,10 +78,11 @@ class StreamReader:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            try:
-                await self._anchor()
-            except Unavailable:
-                continue  # the link has said so
+            await self._anchor_if_it_answers()
+
+    async def _anchor_if_it_answers(self) -> None:
+        with suppress(Unavailable):  # the link has said so
+            await self._anchor()
 
     async def _anchor(self) -> None:
         """Keep the streams alive, and see where they are."""
@@ -104,6 +105,7 @@ class StreamReader:
                 self._miss(error)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - spreads the processes
                 pause = min(2 * pause, LONGEST_PAUSE)
+                await self._anchor_if_it_answers()  # a restart has lost the streams
             else:
                 self._hear()
                 pause = FIRST_PAUSE
