@@ -16,8 +16,9 @@ OWED_KEYS = 10_000  # invalidations that are remembered; with more, nothing is b
 class RedisCache:
     """Keys and values with an age."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink, *, owed_keys: int = OWED_KEYS) -> None:
         self._link = link
+        self._owed_keys = owed_keys
         self._owed: set[str] = set()  # to be removed before anything is read
         self._blind_until = 0.0  # by the monotonic clock
 
@@ -55,7 +56,7 @@ class RedisCache:
         return self._link.keyspace.spread("cache", key)
 
     def _owe(self, key: str) -> None:
-        if len(self._owed) >= OWED_KEYS:
+        if len(self._owed) >= self._owed_keys:
             self._owed.clear()
             self._blind_until = time.monotonic() + LONGEST_TTL
         self._owed.add(key)

@@ -9,12 +9,12 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 from redis.asyncio import RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import ClusterError, ReadOnlyError, RedisClusterException, RedisError, ResponseError
 
 from aldis.adapters.redis.address import RedisAddress, parse_address
 from aldis.adapters.redis.clients import Client, close_client, make_client
@@ -28,6 +28,11 @@ KNOCK_SECONDS = 3.0  # a Cluster or the Sentinels may first have to tell who is 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 CONNECTIONS = 8  # of one process; calls are gathered, so there are few at a time
+
+STEADY_SECONDS = 5.0  # who was back for less is not knocked for as eagerly again
+
+FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+SIGNS_OF_ABSENCE = (ReadOnlyError, ClusterError)  # answers that say: not here, or not now
 
 Command = tuple[str | bytes | int, ...]
 
@@ -47,6 +52,8 @@ class RedisLink:
         self._failed = metrics.redis_calls.labels(outcome="failed")
         self._refused = metrics.redis_calls.labels(outcome="refused")
         self._knocking: asyncio.Task[None] | None = None
+        self._pause = FIRST_PAUSE
+        self._back_at = 0.0
         self._is_closed = False
 
     @property
@@ -65,10 +72,11 @@ class RedisLink:
         try:
             async with asyncio.timeout(self._call_seconds), self._free:
                 replies = await _run(self._client, commands)
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except FAILURES as error:
             self._failed.inc()
-            self._miss(error)
-            raise Unavailable(f"Redis did not answer: {type(error).__name__}") from error
+            if isinstance(error, SIGNS_OF_ABSENCE) or not isinstance(error, ResponseError):
+                self._miss(error)
+            raise Unavailable(f"Redis did not answer: {reason_of(error)}") from error
         self._answered.inc()
         return replies
 
@@ -94,16 +102,25 @@ class RedisLink:
             self._knocking = spawn(self._knock(), "redis-knock")
 
     async def _knock(self) -> None:
-        since, pause = time.monotonic(), FIRST_PAUSE
-        while True:
-            await asyncio.sleep(pause * random.random())  # noqa: S311 - spreads the processes
-            with suppress(RedisError, RedisClusterException, OSError, TimeoutError):
-                async with asyncio.timeout(KNOCK_SECONDS):
-                    await _ping(self._client)
-                break
-            pause = min(2 * pause, LONGEST_PAUSE)
+        since = time.monotonic()
+        if since - self._back_at > STEADY_SECONDS:
+            self._pause = FIRST_PAUSE
+        while not await self._is_there():
+            pass
+        self._back_at = time.monotonic()
         self._knocking = None
-        log.info("redis_back", seconds=round(time.monotonic() - since, 1))
+        log.info("redis_back", seconds=round(self._back_at - since, 1))
+
+    async def _is_there(self) -> bool:
+        """Whether it answers after a pause, on a new connection: an old one may lead to what is no primary any more."""
+        await asyncio.sleep(self._pause * random.random())  # noqa: S311 - spreads the processes
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        try:
+            async with asyncio.timeout(KNOCK_SECONDS):
+                await _ping(self._client)
+        except FAILURES:
+            return False
+        return True
 
 
 def reason_of(error: Exception) -> str:
@@ -117,13 +134,19 @@ async def _run(client: Client, commands: Sequence[Command]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
-    return await pipeline.execute()
+    replies = await pipeline.execute(raise_on_error=False)  # else the driver puts the command into the error
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 async def _ping(client: Client) -> None:
+    """Ask for a sign of life, of all primaries of a Cluster, else on a new connection."""
     if isinstance(client, RedisCluster):
         await client.ping(target_nodes=RedisCluster.PRIMARIES)
     else:
+        await client.connection_pool.disconnect(inuse_connections=False)
         await client.ping()
 
 

@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisClusterException, RedisError
 
 from aldis.adapters.redis.clients import Client, close_client
 from aldis.adapters.redis.lanes import STREAM_SECONDS
-from aldis.adapters.redis.link import Command, RedisLink, reason_of
+from aldis.adapters.redis.link import FAILURES, Command, RedisLink, reason_of
 from aldis.domain.errors import Unavailable
 from aldis.telemetry.tasks import cancel_and_wait, spawn
 
@@ -101,7 +100,7 @@ class StreamReader:
         while not self._is_over:
             try:
                 streams = await self._wait_for_letters(client)
-            except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 self._miss(error)
                 await asyncio.sleep(pause * random.random())  # noqa: S311 - spreads the processes
                 pause = min(2 * pause, LONGEST_PAUSE)
