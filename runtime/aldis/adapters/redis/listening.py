@@ -22,7 +22,7 @@ from aldis.telemetry.tasks import cancel_and_wait, spawn
 
 BLOCK_SECONDS = 1.0  # well below what a proxy takes for a dead connection
 HANG_SECONDS = 4.0  # without an answer, after which another connection is made
-COUNT = 500  # letters of each stream at a time
+COUNT = 100  # letters of each stream at a time, some thousand rings: express is looked at again after those
 KEEP_SECONDS = 1.0
 SLICE_SECONDS = 0.005  # of handing on without letting others have a turn
 FIRST_PAUSE = 0.05
@@ -86,10 +86,11 @@ class StreamReader:
     async def _anchor(self) -> None:
         """Keep the streams alive, and see where they are."""
         command: Command = ("EVAL", ANCHOR, len(self._keys), *self._keys, STREAM_SECONDS * 1000)
+        before = dict(self._positions)
         (ids,) = await self._link.run([command])
         for key, last in zip(self._keys, ids, strict=True):
             position = self._positions.setdefault(key, last)
-            if _order(last) < _order(position):
+            if _order(last) < _order(before.get(key, last)) and position == before[key]:
                 self._positions[key] = BEGINNING
                 log.info("backplane_read_anew", stream=key)
         self._is_anchored.set()
