@@ -97,7 +97,6 @@ def build_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gatewa
         channels=core.channels,
         typists=Typists(store=core.store, ringer=core.ringer, clock=core.clock, metrics=core.metrics),
         watching=_build_watching(core, hub, node),
-        presence=core.presence,
         limiter=core.limiter,
         limits=GatewayLimits(
             user=_user_rate(settings),
