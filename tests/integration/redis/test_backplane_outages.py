@@ -9,8 +9,8 @@ import redis
 
 from aldis.adapters.redis.backplane import LETTER_BYTES
 from aldis.adapters.redis.encoding import encode_letter, encode_ring
-from aldis.adapters.redis.lanes import EXPRESS_LANE, MOST_LETTERS, STANDARD_LANE, STREAM_SECONDS, WHISPERED
-from aldis.domain.streams import EXPRESS
+from aldis.adapters.redis.lanes import ALL, EXPRESS_LANE, MOST_LETTERS, STANDARD_LANE, STREAM_SECONDS, WHISPERED
+from aldis.domain.streams import EXPRESS, Broadcast, BroadcastEvent
 from aldis.ports.backplane import Backplane, Knock, Ring, Whisper
 from integration.redis.processes import (
     ANNA,
@@ -25,6 +25,7 @@ from servers.guard import Guard
 from servers.redis import RedisServer
 
 NODE = "gw-2"
+NEWS = Broadcast("bs", (BroadcastEvent(1, b"", channel="news"),))
 
 
 class Bell:
@@ -186,6 +187,21 @@ async def test_streams_are_bounded(redis_url: str) -> None:
         (length,) = await one.link.run([("XLEN", one.link.keyspace.stream(NODE, WHISPERED))])
 
     assert length <= 1.2 * MOST_LETTERS[WHISPERED]
+
+
+async def test_what_people_wrote_does_not_stay(redis_url: str) -> None:
+    """Letters leave after half a minute, read or not; what comes after is heard as ever."""
+    ears = Ears()
+    async with open_process(redis_url) as one, open_process(redis_url) as two:
+        key = one.link.keyspace.stream(ALL, STANDARD_LANE)
+        (now,) = await one.link.run([("TIME",)])
+        old_id = f"{(int(now[0]) - STREAM_SECONDS - 1) * 1000}-0"
+        await one.link.run([("XADD", key, old_id, "d", encode_letter("another", 0, [encode_ring(Knock(ANNA))]))])
+
+        async with two.backplane.listen(NODE, ears):
+            assert await one.link.run([("XLEN", key)]) == [0]
+            await one.backplane.ring_all([NEWS])
+            await wait_until(lambda: ears.others == [NEWS])
 
 
 async def test_of_a_backlog_express_is_read_first(redis_server: RedisServer, redis_url: str) -> None:

@@ -25,7 +25,8 @@ MOST_LETTERS = {EXPRESS_LANE: 4_000, STANDARD_LANE: 4_000, WHISPERED: 200}
 Whoever falls behind further reads the store, which is cheaper by then."""
 
 STREAM_SECONDS = 30
-"""How long a stream stays when its node no longer reads it."""
+"""How long a stream stays when its node no longer reads it, and a letter in any: what was missed is healed by then, and
+what people write does not lie about in Redis."""
 
 
 def lane_of(ring: Ring) -> str:

@@ -1,8 +1,8 @@
 """Reading streams: from where one has read to, for as long as it takes, through restarts and failovers of Redis.
 
 One connection waits at the server for what comes; the streams that are read together lie together in a Cluster, too.
-Once a second the streams are kept alive, and made again if they are gone. Where they were lost, or an older copy of
-them has taken over, reading begins at their start: a ring that is heard twice harms nobody.
+Once a second the streams are kept alive, rid of what is old, and made again if they are gone. Where they were lost, or
+an older copy of them has taken over, reading begins at their start: a ring that is heard twice harms nobody.
 """
 
 import asyncio
@@ -30,15 +30,23 @@ LONGEST_PAUSE = 1.0
 BEGINNING = b"0-0"
 
 ANCHOR = """
-local ids = {}
+local clock = redis.call('TIME')
+local old, ids = string.format('%.0f', clock[1] * 1000 - ARGV[1]), {}
 for i, key in ipairs(KEYS) do
-  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  ids[i] = last and last[1] or redis.call('XADD', key, '*', 'made', '')
+  if redis.call('EXISTS', key) == 0 then
+    ids[i] = redis.call('XADD', key, '*', 'made', '')
+  else
+    redis.call('XTRIM', key, 'MINID', old)
+    local told = redis.call('XINFO', 'STREAM', key)
+    for j = 1, #told, 2 do
+      if told[j] == 'last-generated-id' then ids[i] = told[j + 1] end
+    end
+  end
   redis.call('PEXPIRE', key, ARGV[1])
 end
 return ids
 """
-"""KEYS streams, made if they are not there; ARGV: ms to keep them. Answers the id of the last entry of each."""
+"""KEYS streams, made if they are not there; ARGV: ms to keep them and what is in them. Answers the last id of each."""
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
