@@ -8,11 +8,11 @@ import pytest
 
 from aldis.adapters.memory.backplane import MemoryBackplane
 from aldis.adapters.redis.backplane import RedisBackplane, open_redis_backplane
-from aldis.adapters.redis.link import open_redis
 from aldis.domain.ids import UserId
 from aldis.domain.streams import EXPRESS, STANDARD, Batch, Broadcast, BroadcastEvent, BroadcastSource, Event
 from aldis.ports.backplane import Backplane, Disconnect, Knock, Parting, Ring, Sighting, Whisper
 from aldis.telemetry.metrics import Metrics
+from contract.patient_redis import open_patient_redis
 
 ANNA = UserId("anna")
 TIMEOUT_SECONDS = 5
@@ -26,7 +26,10 @@ async def open_memory(_: pytest.FixtureRequest) -> AsyncIterator[Backplane]:
 @asynccontextmanager
 async def open_redis_process(url: str) -> AsyncIterator[RedisBackplane]:
     metrics = Metrics()
-    async with open_redis(url, metrics=metrics) as link, open_redis_backplane(link, metrics=metrics) as backplane:
+    async with (
+        open_patient_redis(url, metrics=metrics) as link,
+        open_redis_backplane(link, metrics=metrics) as backplane,
+    ):
         yield backplane
 
 

@@ -9,9 +9,8 @@ import pytest
 from aldis.adapters.memory.cache import ENTRY_BYTES, MemoryCache
 from aldis.adapters.memory.clock import DrivenClock
 from aldis.adapters.redis.cache import RedisCache
-from aldis.adapters.redis.link import open_redis
 from aldis.ports.cache import Cache
-from aldis.telemetry.metrics import Metrics
+from contract.patient_redis import open_patient_redis
 
 TTL = 0.2  # seconds; short, as an adapter with a server of its own has to wait it out
 LetPass = Callable[[float], Awaitable[None]]
@@ -25,7 +24,7 @@ async def open_memory(_: pytest.FixtureRequest) -> AsyncIterator[tuple[Cache, Le
 
 @asynccontextmanager
 async def open_on_redis(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Cache, LetPass]]:
-    async with open_redis(request.getfixturevalue("redis_url"), metrics=Metrics()) as link:
+    async with open_patient_redis(request.getfixturevalue("redis_url")) as link:
         yield RedisCache(link), asyncio.sleep  # its time is that of another program
 
 

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aldis.adapters.memory.presence import MemoryPresence
-from aldis.adapters.redis.link import open_redis
 from aldis.adapters.redis.presence import RedisPresence
 from aldis.domain.ids import UserId
 from aldis.ports.presence import Presence
-from aldis.telemetry.metrics import Metrics
+from contract.patient_redis import open_patient_redis
 
 ANNA, BOB, CARL = UserId("anna"), UserId("bob"), UserId("carl")
 Forget = Callable[[str], Awaitable[None]]  # takes a node's lease away, as its running out would
@@ -30,7 +29,7 @@ async def open_memory(_: pytest.FixtureRequest) -> AsyncIterator[tuple[Presence,
 
 @asynccontextmanager
 async def open_on_redis(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Presence, Forget]]:
-    async with open_redis(request.getfixturevalue("redis_url"), metrics=Metrics()) as link:
+    async with open_patient_redis(request.getfixturevalue("redis_url")) as link:
 
         async def forget(node: str) -> None:
             key = link.keyspace.leases()

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from aldis.adapters.memory.clock import DrivenClock
 from aldis.adapters.memory.token_bank import MemoryTokenBank
-from aldis.adapters.redis.link import open_redis
 from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.ports.clock import Clock
 from aldis.ports.limiter import Rate
 from aldis.ports.token_bank import Lease, TokenBank
-from aldis.telemetry.metrics import Metrics
+from contract.patient_redis import open_patient_redis
 from servers.redis import RedisServer
 
 Make = Callable[[Clock, RedisServer], AbstractAsyncContextManager[TokenBank]]
@@ -32,7 +31,7 @@ async def make_memory(clock: Clock, _: RedisServer) -> AsyncIterator[TokenBank]:
 @asynccontextmanager
 async def make_redis(clock: Clock, server: RedisServer) -> AsyncIterator[TokenBank]:
     """The script counts by the clock that it is given; all else of it is what Redis's own clock gets."""
-    async with open_redis(server.url, metrics=Metrics(), prefix=uuid.uuid4().hex) as link:
+    async with open_patient_redis(server.url, prefix=uuid.uuid4().hex) as link:
         yield RedisTokenBank(link, clock=clock)
 
 
@@ -109,8 +108,8 @@ async def test_redis_counts_by_its_own_clock(redis_url: str) -> None:
     """Two processes that share a bucket get no more than it holds, by the time that passes at the server."""
     rate = Rate(per_second=200, burst=20)
     async with (
-        open_redis(redis_url, metrics=Metrics()) as one,
-        open_redis(redis_url, metrics=Metrics()) as two,
+        open_patient_redis(redis_url) as one,
+        open_patient_redis(redis_url) as two,
     ):
         banks = [RedisTokenBank(link) for link in (one, two)]
         started, granted = time.monotonic(), 0

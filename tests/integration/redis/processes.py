@@ -34,10 +34,15 @@ class RedisProcess:
 
 
 @asynccontextmanager
-async def open_process(url: str, *, lease_seconds: float = 6.0) -> AsyncIterator[RedisProcess]:
-    """One process; it need not find a server."""
+async def open_process(
+    url: str, *, lease_seconds: float = 6.0, call_seconds: float = PATIENCE_SECONDS
+) -> AsyncIterator[RedisProcess]:
+    """One process; it need not find a server. Unless that is the matter, it has patience with a busy machine."""
     metrics = Metrics()
-    async with open_redis(url, metrics=metrics) as link, open_redis_backplane(link, metrics=metrics) as backplane:
+    async with (
+        open_redis(url, metrics=metrics, call_seconds=call_seconds) as link,
+        open_redis_backplane(link, metrics=metrics) as backplane,
+    ):
         yield RedisProcess(link, backplane, RedisPresence(link, lease_seconds=lease_seconds), metrics)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from aldis.adapters.redis.cache import RedisCache
+from aldis.adapters.redis.link import CALL_SECONDS
 from integration.redis.processes import open_process, wait_until
 from servers.guard import Guard
 from servers.redis import RedisServer
@@ -21,7 +22,7 @@ async def test_without_redis_nothing_is_found_and_nothing_fails() -> None:
 async def test_what_was_invalidated_while_redis_hung_stays_so(guard: Guard) -> None:
     """The old value is still there when Redis comes back, and is never read again; nor is one that was replaced."""
     with RedisServer(guard=guard) as server:
-        async with open_process(server.url) as one:
+        async with open_process(server.url, call_seconds=CALL_SECONDS) as one:
             cache = RedisCache(one.link)
             for key in ("invalidated", "replaced", "untouched"):
                 await cache.put(key, b"old", 60)
@@ -39,7 +40,7 @@ async def test_what_was_invalidated_while_redis_hung_stays_so(guard: Guard) -> N
 async def test_more_than_can_be_remembered_makes_blind(guard: Guard) -> None:
     """Rather nothing than something stale."""
     with RedisServer(guard=guard) as server:
-        async with open_process(server.url) as one:
+        async with open_process(server.url, call_seconds=CALL_SECONDS) as one:
             cache = RedisCache(one.link, owed_keys=2)
             await cache.put("kept", b"1", 60)
             server.pause()

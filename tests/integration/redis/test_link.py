@@ -3,7 +3,10 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import re
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.typing import EventDict
 
+from aldis.adapters.redis.cache import RedisCache
 from aldis.adapters.redis.link import CONNECTIONS, open_redis
+from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.domain.errors import Unavailable
+from aldis.ports.limiter import Rate
 from aldis.telemetry.metrics import Metrics
-from integration.redis.processes import wait_until
+from integration.redis.processes import ANNA, Ears, build_batch, open_process, wait_until
 from servers.guard import Guard
 from servers.ports import HOST, free_port
 from servers.redis import RedisServer
@@ -81,7 +87,7 @@ async def test_a_primary_that_became_a_replica_is_left(guard: Guard) -> None:
 
 async def test_a_thousand_calls_at_once_share_a_few_connections(redis_server: RedisServer, redis_url: str) -> None:
     """Who finds none free waits for one."""
-    async with open_redis(redis_url, metrics=Metrics()) as link:
+    async with open_redis(redis_url, metrics=Metrics(), call_seconds=20) as link:
         before = len(connections_of(redis_server))
 
         await asyncio.gather(*(link.run([("INCR", "n")]) for _ in range(1_000)))
@@ -109,6 +115,50 @@ async def test_calls_fail_at_once_until_it_answers_again(guard: Guard) -> None:
         for outcome in ("answered", "failed", "refused")
     ]
     assert counted == [2, 1, 9]
+
+
+async def test_an_account_needs_no_more_than_is_documented(redis_server: RedisServer) -> None:
+    """With the rights that the page names everything works, and there is none that is not needed."""
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"<!-- tested: redis account -->\n```\n(.*)\n```", page)
+    rights = line.split()
+    needed = {right for right in rights if right.startswith("+")} - {"+cluster|slots", "+command"}  # for a Cluster
+
+    redis_server.ask(line.replace("PASSWORD", "narrow"), "ACL LOG RESET", "CONFIG RESETSTAT")
+    try:
+        async with use_everything(f"redis://aldis:narrow@{HOST}:{redis_server.port}/255"):
+            await wait_until(lambda: needed <= used_on(redis_server))
+        (refused,) = redis_server.ask("ACL LOG")
+    finally:
+        redis_server.ask("ACL DELUSER aldis")
+
+    assert refused == []
+
+
+def used_on(server: RedisServer) -> set[str]:
+    """The commands that were called, as the right to call them is written."""
+    (counts,) = server.ask("INFO commandstats")
+    return {f"+{name}" for name in re.findall(r"cmdstat_([a-z|]+):calls", str(counts))}
+
+
+@asynccontextmanager
+async def use_everything(url: str) -> AsyncIterator[None]:
+    """Each thing that goes through Redis, once; then it goes on to listen."""
+    ears = Ears()
+    async with open_process(url) as one, open_process(url) as two, two.backplane.listen("gw-2", ears):
+        await one.link.check()
+        await one.presence.register("gw-1", [ANNA])
+        await one.presence.renew("gw-1")
+        assert await two.presence.nodes_of([ANNA]) == {ANNA: ("gw-1",)}
+        await one.presence.withdraw("gw-1", [ANNA])
+        await one.backplane.ring({"gw-2": [build_batch(1)]})
+        await wait_until(lambda: ears.heard == [1])
+        assert (await RedisTokenBank(one.link).lease("account", Rate(1, 5), 1)).granted == 1
+        cache = RedisCache(one.link)
+        await cache.put("account", b"1", 60)
+        assert await cache.get("account") == b"1"
+        await cache.invalidate("account")
+        yield
 
 
 async def test_tls_needs_a_certificate_that_somebody_known_has_signed(guard: Guard, tmp_path: Path) -> None:

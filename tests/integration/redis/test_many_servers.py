@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from aldis.adapters.redis.cache import RedisCache
+from aldis.adapters.redis.link import CALL_SECONDS
 from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.domain.errors import Unavailable
 from aldis.domain.ids import UserId
@@ -52,8 +53,8 @@ async def test_another_primary_takes_over(guard: Guard) -> None:
     with SentinelSet(guard=guard) as servers:
         ears = Ears()
         async with (
-            open_process(servers.url) as one,
-            open_process(servers.url) as two,
+            open_process(servers.url, call_seconds=CALL_SECONDS) as one,
+            open_process(servers.url, call_seconds=CALL_SECONDS) as two,
             two.backplane.listen("gw-2", ears),
         ):
             await use_all(one, two, ears)
@@ -81,8 +82,8 @@ async def test_a_paused_primary_is_replaced_too(guard: Guard) -> None:
     with SentinelSet(guard=guard) as servers:
         ears = Ears()
         async with (
-            open_process(servers.url) as one,
-            open_process(servers.url) as two,
+            open_process(servers.url, call_seconds=CALL_SECONDS) as one,
+            open_process(servers.url, call_seconds=CALL_SECONDS) as two,
             two.backplane.listen("gw-2", ears),
         ):
             await one.presence.register("gw-1", [ANNA])
@@ -107,8 +108,8 @@ async def test_on_a_cluster_of_three(guard: Guard) -> None:
     with RedisCluster(guard=guard) as cluster:
         ears = Ears()
         async with (
-            open_process(cluster.url) as one,
-            open_process(cluster.url) as two,
+            open_process(cluster.url, call_seconds=CALL_SECONDS) as one,
+            open_process(cluster.url, call_seconds=CALL_SECONDS) as two,
             two.backplane.listen("gw-2", ears),
         ):
             await use_all(one, two, ears)

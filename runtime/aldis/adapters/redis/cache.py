@@ -34,7 +34,7 @@ class RedisCache:
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """Keep a value for at most `ttl` seconds, and never longer than `LONGEST_TTL`."""
-        ms = int(min(ttl, LONGEST_TTL) * 1000)
+        ms = int(min(ttl, LONGEST_TTL) * 1000) - 1  # for Redis a key is there to the end of its last millisecond
         if ms <= 0:
             await self.invalidate(key)
             return
@@ -66,5 +66,5 @@ class RedisCache:
         if self._owed:
             owed = list(self._owed)
             for group in self._link.keyspace.together([self._name(key) for key in owed], len(owed)):
-                await self._link.run([("UNLINK", *group)])
+                await self._link.run([("DEL", *group)])
             self._owed.difference_update(owed)

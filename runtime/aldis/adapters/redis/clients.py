@@ -54,6 +54,7 @@ def _options(address: RedisAddress, seconds: float) -> dict[str, Any]:
         "socket_connect_timeout": seconds,
         "socket_keepalive": True,
         "client_name": "aldis",
+        "driver_info": None,  # it would be one more thing to ask for, and to have the right to
         "protocol": 2,
         "retry": Retry(NoBackoff(), 1, supported_errors=(ClosedError,)),
     }
