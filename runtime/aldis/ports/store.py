@@ -25,6 +25,7 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, EventType, Lane, LaneHead, Source
 from aldis.ports.administration import AdministrationReads, AdministrationRows
+from aldis.ports.announcements import AnnouncementReads
 from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
 from aldis.ports.deliveries import DeliveryReads, DeliveryRows
 from aldis.ports.relations import RelationReads, RelationRows
@@ -174,11 +175,12 @@ class Due(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
-    """Events of one commit group, to be published."""
+    """Events of one commit group, to be published; `at` is when they were stored (Unix ms)."""
 
     id: int
     topic: str
     payload: bytes
+    at: int = 0
 
 
 class ConversationRow(NamedTuple):
@@ -334,7 +336,9 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
 
-class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, Protocol):
+class Store(
+    BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AnnouncementReads, AdministrationReads, Protocol
+):
     """Transactions, and reads that see all that was committed before the call (on the primary)."""
 
     epoch: str
