@@ -22,6 +22,7 @@ from aldis.services.address_gate import AddressGate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator
 from aldis.services.compose import ChannelLookup
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
@@ -111,6 +112,7 @@ class ApiDependencies:
     store: Store
     committer: Committer
     moves: Moves
+    reviser: Reviser
     subscriptions: Subscriptions
     streams: HttpStreams
     authenticator: Authenticator

@@ -165,7 +165,7 @@ def _headers_of(error: Rejected | Unavailable, status: int) -> dict[str, str]:
         case 401:
             headers["www-authenticate"] = "Bearer"
         case 413:
-            headers["connection"] = "close"  # what is left of the body is not read
+            headers["connection"] = "close"  # what is left of the body is not taken
         case _:
             pass
     return headers

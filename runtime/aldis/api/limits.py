@@ -4,7 +4,9 @@ A body that is too large is refused while it streams in, before anything has par
 `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), on refusals too.
 """
 
+import asyncio
 import math
+from contextlib import suppress
 from typing import NamedTuple
 
 from fastapi import Request
@@ -17,9 +19,16 @@ from aldis.domain.callers import Caller, UserCaller
 from aldis.domain.errors import Rejected
 from aldis.ports.limiter import Rate
 
+LINGER_BYTES = 16 * 1024 * 1024  # of a refused body that are taken and dropped while its sender hears the refusal
+LINGER_SECONDS = 5.0
+
 
 class BodyLimit:
-    """ASGI: lets at most `limit` bytes of a body through."""
+    """ASGI: lets at most `limit` bytes of a body through.
+
+    What follows is taken and dropped for a while: closing with bytes unread resets the connection, and most clients
+    send to the end before they read, so they would hear of a broken connection and not of the limit.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app
@@ -32,22 +41,59 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._limit:
-            await to_response(too_large(self._limit))(scope, receive, send)
+            await to_response(too_large(self._limit))(scope, receive, _lingering(receive, send))
             return
-        await self._app(scope, self._counting(receive), send)
+        body = _Body(receive, self._limit)
 
-    def _counting(self, receive: Receive) -> Receive:
-        taken = 0
+        async def answer(message: Message) -> None:
+            await (_lingering(receive, send) if body.is_too_large else send)(message)
 
-        async def count() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise too_large(self._limit)
-            return message
+        await self._app(scope, body.receive, answer)
 
-        return count
+
+class _Body:
+    """A body as it comes in; raises where it is too large."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._taken = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        return self._taken > self._limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self.is_too_large:
+            raise too_large(self._limit)
+        return message
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Sends an answer, and ends it when the sender of the body has stopped, or has had the time to hear it."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body", False):
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        await _drop(receive)
+        await send({"type": "http.response.body"})
+
+    return answer
+
+
+async def _drop(receive: Receive) -> None:
+    left = LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def too_large(limit: int) -> Rejected:

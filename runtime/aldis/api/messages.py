@@ -1,4 +1,4 @@
-"""`/v1/messages`: sending, and what became of a message."""
+"""`/v1/messages`: sending, editing, deleting, and what became of a message."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, SendMessage, Stored
 from aldis.domain.streams import Priority
 from aldis.services.compose import Draft, compose
+from aldis.services.find_own_message import find_own_message
 from aldis.services.message_status import read_message_status, read_timeline
+from aldis.services.render import message_json
 
 router = APIRouter(tags=["messages"])
 
@@ -143,6 +145,28 @@ async def get_message(
     following = status.recipients.next
     place = encode_place(following) if following is not None else None
     return answers.json_answer(answers.status_answer(status, now_ms, place=place), api.encoder)
+
+
+@router.patch("/v1/messages/{message_id}", response_model=schemas.MessageAnswer)
+async def edit_message(
+    message_id: MessagePath, body: schemas.EditBody, caller: AnyCaller, api: Api, request: Request
+) -> Response:
+    """Let a message of mine say something else. All who have it are told; its place stays."""
+    content = to_content(body.content, api.limits.content_bytes)
+    take_tokens(request, caller, 1, api)
+    message, conversation = await find_own_message(MessageId(message_id), caller, store=api.store)
+    await take_channel_tokens(request, caller, message.channel, 1, api)
+    now_said = await api.reviser.edit(message, conversation, content)
+    answer = msgspec.Raw(message_json(now_said, api.clock.now_ms()))
+    return answers.json_answer(answer, api.encoder, headers=request.state.rate_limit_headers)
+
+
+@router.delete("/v1/messages/{message_id}", status_code=204, response_class=Response)
+async def delete_message(message_id: MessagePath, caller: AnyCaller, api: Api) -> Response:
+    """Take away what a message of mine says, for good; its place stays. All who have it are told, once."""
+    message, conversation = await find_own_message(MessageId(message_id), caller, store=api.store)
+    await api.reviser.delete(message, conversation)
+    return Response(status_code=204)
 
 
 @router.get("/v1/messages/{message_id}/timeline", response_model=schemas.Timeline)

@@ -88,6 +88,12 @@ class SendBody(Taken):
     client_id: ClientId | None = None
 
 
+class EditBody(Taken):
+    """What a message is to say now."""
+
+    content: Annotated[TextContent | JsonContent, Field(discriminator="type")]
+
+
 class ReadBody(Taken):
     """All messages up to this `seq` have been read."""
 
@@ -147,8 +153,9 @@ class ConversationsQuery(Asked):
 
 
 class HistoryQuery(Asked):
-    """A page of a conversation: at most one of `before`, `after` and `cursor`."""
+    """A page of a conversation, or of one thread in it: at most one of `before`, `after` and `cursor`."""
 
+    thread: Annotated[Uuid, Field(description="The message that the thread began with.")] | None = None
     before: Position | None = None
     after: Position | None = None
     cursor: PageCursor | None = None

@@ -20,6 +20,7 @@ from aldis.gateway.watching import Watching
 from aldis.ports.limiter import Rate
 from aldis.services.connect_device import Connector
 from aldis.services.read_streams import StreamReader
+from aldis.services.revise_message import Reviser
 from aldis.services.typists import Typists
 from aldis.settings import Settings
 from aldis.telemetry.collector import Collector
@@ -47,6 +48,7 @@ def build_hub(core: Core, node: str, settings: Settings) -> Hub:
         metrics=core.metrics,
         ping_interval=settings.ping_interval,
         connections_per_user=settings.limits.connections_per_user,
+        hides_past=core.channels.hides_past,
     )
 
 
@@ -120,6 +122,15 @@ def build_api_dependencies(
         committer=core.committer,
         moves=core.moves,
         subscriptions=core.subscriptions,
+        reviser=Reviser(
+            store=core.store,
+            ringer=core.ringer,
+            clock=core.clock,
+            metrics=core.metrics,
+            channel=core.channels.channel,
+            policies=core.channels.policies,
+            on_stored=core.committer.stored.set,
+        ),
         streams=GatewayHttpStreams(context),
         authenticator=core.authenticator,
         channel=core.channels.channel,

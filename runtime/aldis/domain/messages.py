@@ -1,6 +1,6 @@
-"""Messages and the commands that make them."""
+"""Messages, the commands that make them, and what becomes of one that is edited or deleted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from aldis.domain.ids import ConversationId, MessageId, UserId, created_ms
@@ -101,6 +101,27 @@ class Message:
     def lane(self) -> Lane:
         """The lane it rides in."""
         return lane_of(self.priority)
+
+    def gone_at(self, now_ms: int) -> Gone | None:
+        """Why there is nothing left to read at `now_ms`; None while there is."""
+        if self.gone is None and self.expires_at is not None and self.expires_at <= now_ms:
+            return Gone.EXPIRED
+        return self.gone
+
+
+def edited(message: Message, content: bytes, now_ms: int) -> Message:
+    """The message with another content."""
+    return replace(message, content=content, edited_at=now_ms)
+
+
+def deleted(message: Message) -> Message:
+    """What its sender leaves of a message: its place. There is nothing in it that could expire any more."""
+    return replace(message, content=None, gone=Gone.DELETED, edited_at=None, expires_at=None)
+
+
+def purged(message: Message) -> Message:
+    """What is left of a message of one who was erased: its place, and nothing that he gave."""
+    return replace(message, content=None, gone=Gone.PURGED, client_id=None, edited_at=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Hub:
         metrics: Metrics,
         ping_interval: float,
         connections_per_user: int,
+        hides_past: Callable[[str], bool] = lambda _channel: True,
     ) -> None:
         self._store = store
         self._moves = moves
@@ -75,6 +76,7 @@ class Hub:
             everyone=lambda: self._all,
             of_user=lambda user: self._by_user.get(user, ()),
             feed_soon=self.feed_soon,
+            hides_past=hides_past,
         )
         self._expiring: dict[int, set[Connection]] = {}
         self._noted: list[Connection] = []

@@ -50,7 +50,7 @@ class ErasureRows(Protocol):
         ...
 
     async def purge_messages(self, messages: Sequence[Message]) -> None:
-        """Take content and keys from these messages, and what waits for them: expiry, dead letters."""
+        """Take content and keys from these messages."""
         ...
 
     async def forget_states(self, keys: Sequence[tuple[UserId, str]]) -> None:

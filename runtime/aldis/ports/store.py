@@ -3,7 +3,8 @@
 Guarantees of every adapter:
 - What a transaction wrote is durable when `begin()`'s block has ended without an error, and all of it or none is there.
 - Positions of one (user, source) are given in commit order: a reader that sees position n sees all below it, retention
-  apart. Locks are taken in one order: keys, conversations, members, lanes, each sorted; so is every argument list.
+  apart. Locks are taken in one order: keys, conversations, members, messages that are there already, lanes, each
+  sorted; so is every argument list.
 - `Contention` is raised when a transaction lost against another and changed nothing; `Unstorable` when a row cannot be
   stored by its content, nothing was changed; `OutcomeUnknown` when the commit itself failed to answer; other failures
   of the database are `Unavailable`. No driver's own error passes.
@@ -82,7 +83,10 @@ class Growth(NamedTuple):
 
 
 class LaneEntry(NamedTuple):
-    """One message at one position of one user's lane. `own`: that user sent it."""
+    """One message at one position of one user's lane. `own`: that user sent it, or there is nothing to be delivered.
+
+    `revised_at` is Unix ms of an edit or a deletion: retention counts from there, and else from the message's own time.
+    """
 
     user: UserId
     lane: Lane
@@ -92,6 +96,7 @@ class LaneEntry(NamedTuple):
     conversation_seq: int
     own: bool
     type: EventType = MESSAGE
+    revised_at: int | None = None
 
 
 class State(NamedTuple):
@@ -312,7 +317,7 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
     async def trim(self, before: MessageId, limit: int) -> int:
-        """Drop up to `limit` lane entries of messages older than `before`, raising floors; answer how many."""
+        """Drop up to `limit` lane entries older than `before`, raising floors; answer how many."""
         ...
 
     async def delete_keys(self, now: int, limit: int) -> int:

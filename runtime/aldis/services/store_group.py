@@ -18,7 +18,7 @@ from aldis.domain.streams import Batch, Broadcast, Event, Source
 from aldis.ports.relations import Pair
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
 from aldis.services.broadcasting import Announcement, put_broadcasts
-from aldis.services.render import message_event, message_json, sender_view, value_json
+from aldis.services.render import fact_of, message_event, message_json, value_json
 
 CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
 REQUEST_KEY_MS = 24 * 3600 * 1000
@@ -115,8 +115,7 @@ async def _refuse_closed(
     closed = await transaction.closed_channels(named) if named else set()
     for index, channel in into:
         if channel in closed:
-            words = f"the channel {channel} has been deleted: nothing can be sent into it"
-            group.answers[index] = Rejected("unknown_channel", words, field="to.conversation")
+            group.answers[index] = channel_closed(channel, field="to.conversation")
 
 
 def _new_conversation(command: SendMessage) -> Conversation | None:
@@ -182,7 +181,7 @@ async def _permit(
 ) -> None:
     """Refuse chats that a policy or a block forbids. After the claims: what was stored before is answered as it was."""
     chats = [
-        (index, command, _pair(conversations[command.conversation_id]))
+        (index, command, pair_of(conversations[command.conversation_id]))
         for index, command in group.open()
         if command.kind is Kind.CHAT
     ]
@@ -195,13 +194,14 @@ async def _permit(
         if pair not in blocked and _lets(command, pair, policies.get(channel), group):
             group.existing.add(command.conversation_id)  # for those who follow in this group
             continue
-        group.answers[index] = _forbidden(command)
+        group.answers[index] = may_not_write("to.user" if command.members is not None else "to.conversation")
         unused += [(command.sender.scope, key) for key in command.keys]
     if unused:
         await transaction.release_keys(unused)
 
 
-def _pair(conversation: Conversation) -> Pair:
+def pair_of(conversation: Conversation) -> Pair:
+    """The two of a chat, in the order in which blocks are asked for."""
     first, second = conversation.members
     return (first, second) if first < second else (second, first)
 
@@ -218,10 +218,16 @@ def _must_exist(command: SendMessage, policies: ChatPolicies) -> bool:
     return policy is not None and policy.who is WhoMayChat.EXISTING and command.kind is Kind.CHAT
 
 
-def _forbidden(command: SendMessage) -> Rejected:
+def may_not_write(field: str | None) -> Rejected:
     """The same words whatever the reason: who has blocked whom is nobody else's business."""
-    field = "to.user" if command.members is not None else "to.conversation"
     return Rejected("forbidden", "these two may not write to each other", field=field)
+
+
+def channel_closed(channel: str, field: str | None) -> Rejected:
+    """The refusal of what goes into a channel that has been deleted."""
+    return Rejected(
+        "unknown_channel", f"the channel {channel} has been deleted: nothing can be sent into it", field=field
+    )
 
 
 def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, Message]) -> Stored | Rejected:
@@ -304,7 +310,8 @@ async def _announce(
             Announcement(m, m.id in everyone) for m in messages if conversations[m.conversation_id].broadcast
         ]
         batches += await put_broadcasts(announcements, transaction, now_ms)
-    await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
+    facts = [fact_of(m, conversations[m.conversation_id].members) for m in messages]
+    await transaction.put_outbox(ACCEPTED, value_json(facts), now_ms)
     return batches
 
 
@@ -339,16 +346,3 @@ async def _store_entries(
     await transaction.insert_entries(entries)
     at = messages[0].created_at
     return [Batch(user, source, tuple(of_lane), at) for (user, source), of_lane in events.items()]
-
-
-def _fact(message: Message, conversations: dict[ConversationId, Conversation]) -> dict[str, object]:
-    """What an event says of a message: everything but its content."""
-    return {
-        "message_id": message.id,
-        "conversation_id": message.conversation_id,
-        "channel": message.channel,
-        "kind": message.kind.value,
-        "seq": message.seq,
-        "sender": sender_view(message.sender),
-        "recipients": [u for u in conversations[message.conversation_id].members if u != message.sender.user],
-    }

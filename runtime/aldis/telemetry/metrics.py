@@ -45,6 +45,9 @@ class Metrics:
     def _make_message_metrics(self) -> None:
         self.messages_accepted = self._counter("messages_accepted", "Messages stored.", "kind", "lane")
         self.messages_duplicate = self._counter("messages_duplicate", "Sends answered with an earlier message.")
+        self.messages_revised = self._counter(
+            "messages_revised", "Messages edited or deleted by their senders.", "type"
+        )
         self.events_delivered = self._counter("events_delivered", "Entries written to sockets.", "source")
         self.events_acked = self._counter("events_acked", "Entries acknowledged by devices.", "source")
         self.gap_reads = self._counter("gap_reads", "Reads of the store on behalf of a connection.", "reason")

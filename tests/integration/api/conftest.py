@@ -22,6 +22,7 @@ from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
@@ -57,6 +58,7 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         store=store,
         committer=committer,
         moves=moves,
+        reviser=Reviser(store=store, ringer=ringer, clock=clock, metrics=metrics, channel=store.channel),
         subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=store.channel),
         streams=cast("HttpStreams", None),
         authenticator=Authenticator(store=store, clock=clock, rules=TokenRules(secrets=(SECRET,))),

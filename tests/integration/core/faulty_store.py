@@ -25,6 +25,11 @@ class _PickyTransaction:
             raise Unstorable("the database refuses a row")
         await self._transaction.insert_messages(messages)
 
+    async def put_revision(self, message: Message) -> None:
+        if REFUSED in (message.content or b""):
+            raise Unstorable("the database refuses a row")
+        await self._transaction.put_revision(message)
+
 
 class FaultyStore:
     """Delegates to a real store; the counters say how many transactions still fail, and how."""

@@ -187,6 +187,7 @@ stream_events = Table(
     _number("conversation_seq"),
     Column("own", Boolean, nullable=False),
     _text("type", null=True),
+    _number("revised_at", null=True),
     Index("ix_stream_events_message_id", "message_id", "user_id"),
     sqlite_with_rowid=False,
 )
@@ -267,7 +268,8 @@ broadcast_events = Table(
     _number("conversation_seq"),
     _number("audience_version"),
     _text("type", null=True),
-    Index("ix_broadcast_events_source", "source", "channel", "seq"),
+    _number("revised_at", null=True),
+    Index("ix_broadcast_events_source", "source", "channel", "seq", "type"),
     Index("ix_broadcast_events_message_id", "message_id"),
     sqlite_with_rowid=False,
 )
