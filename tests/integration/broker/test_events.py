@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.slow
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
+OF_SENDERS = ("message.accepted", "message.edited", "message.deleted")  # they have no one recipient
 SENDERS = 8
 Json = dict[str, Any]
 
@@ -40,6 +42,11 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items()}
     return [shape(inner) for inner in value[:1]] if isinstance(value, list) else type(value)
+
+
+def unix_ms(time: str) -> int:
+    """What is written in an id for a time."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
 class Outsider:
@@ -134,11 +141,15 @@ async def test_events_are_as_the_page_says(rabbitmq_url: str, tmp_path: Path) ->
         await wait_until(lambda: bool(outsider.events("message.sent")))
         await alice.say({"ack": {"s": event["pos"]}})
         await alice.ask(read={"conversation_id": sent["conversation_id"], "seq": sent["seq"]})
-        types = ["message.accepted", "message.sent", "message.delivered", "message.read"]
+        async with rest(server, server.token("bob")) as http:
+            path = f"/v1/messages/{sent['message_id']}"
+            assert (await http.patch(path, json={"content": {"type": "text", "text": "ho"}})).is_success
+            assert (await http.delete(path)).is_success
+        types = [*OF_SENDERS, "message.sent", "message.delivered", "message.read"]
         await wait_until(lambda: all(outsider.events(type_) for type_ in types))
 
     [batch] = json.loads(block("batch"))
-    documented = {type_: json.loads(block("delivered")) for type_ in types} | {"message.accepted": batch}
+    documented = {type_: json.loads(block("delivered")) for type_ in types} | dict.fromkeys(OF_SENDERS, batch)
     for taken in outsider.batches:
         assert taken.content_type == "application/cloudevents-batch+json"
         assert taken.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
@@ -147,7 +158,9 @@ async def test_events_are_as_the_page_says(rabbitmq_url: str, tmp_path: Path) ->
             assert taken.routing_key == f"{told['type']}.chat"
             assert shape(told) == shape(documented[told["type"]])
             assert told["subject"] == told["data"]["message_id"] == sent["message_id"]
-            assert told["id"] == f"{sent['message_id']}:{word}" + ("" if word == "accepted" else ":alice")
+            parts = [sent["message_id"], word] + ([] if told["type"] in OF_SENDERS else ["alice"])
+            assert told["id"] in {":".join(parts), ":".join([*parts, str(unix_ms(told["time"]))])}
+            assert (told["id"] == ":".join(parts)) is (word not in {"edited", "deleted"})
             assert told["data"]["sender"] == {"user": "bob"}
             assert (told["data"]["seq"], told["data"]["kind"]) == (sent["seq"], "chat")
 
