@@ -10,7 +10,9 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
+from aldis.adapters.rabbitmq.broker import RabbitBroker, open_rabbit_broker
 from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.domain.amqp_address import parse_amqp_address
 from aldis.ports.limiter import Rate
 from aldis.services.address_gate import AddressGate, AddressLimits
 from aldis.services.audience import Subscriptions
@@ -31,7 +33,7 @@ class Core:
     """The ports that were opened and the services that write through them."""
 
     store: SqlStore
-    broker: MemoryBroker
+    broker: MemoryBroker | RabbitBroker
     backplane: MemoryBackplane
     presence: MemoryPresence
     limiter: MemoryLimiter
@@ -59,13 +61,14 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     async with (
         open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store,
         _open_key_set(settings, clock, metrics) as key_set,
+        _open_broker(settings, clock, metrics) as broker,
     ):
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
         committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies)
         core = Core(
             store=store,
-            broker=MemoryBroker(clock=clock, metrics=metrics),
+            broker=broker,
             backplane=backplane,
             presence=presence,
             limiter=limiter,
@@ -75,7 +78,13 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
             committer=committer,
             bulk=BulkSends(committer),
             schedules=ScheduleCommitter(store=store, clock=clock, metrics=metrics, policies=channels.policies),
-            moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
+            moves=MoveCommitter(
+                store=store,
+                ringer=ringer,
+                clock=clock,
+                metrics=metrics,
+                announced=committer.stored if settings.rabbitmq_url is not None else None,
+            ),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
             gate=AddressGate(limits=_address_limits(settings), limiter=limiter, clock=clock, metrics=metrics),
             key_set=key_set,
@@ -89,6 +98,19 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
             await core.committer.settle()
             await core.moves.settle()
             await core.authenticator.keys.note_used()
+
+
+@asynccontextmanager
+async def _open_broker(
+    settings: Settings, clock: SystemClock, metrics: Metrics
+) -> AsyncGenerator[MemoryBroker | RabbitBroker]:
+    """The broker that is configured, else this process's own."""
+    if settings.rabbitmq_url is None:
+        yield MemoryBroker(clock=clock, metrics=metrics)
+        return
+    address = parse_amqp_address(settings.rabbitmq_url.get_secret_value())
+    async with open_rabbit_broker(address, clock=clock, metrics=metrics) as broker:
+        yield broker
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Every role in one process, on SQLite and memory."""
+"""Every role in one process, on SQLite, memory and, where one is configured, RabbitMQ."""
 
 import os
 import secrets
@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from aldis.adapters.rabbitmq.broker import RabbitBroker
 from aldis.adapters.sql.store import SqlStore
 from aldis.api.app import build_app
 from aldis.bootstrap.core import open_core
@@ -41,7 +42,8 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings))
         node = f"{os.uname().nodename}-{secrets.token_hex(4)}"
-        hub, health = build_hub(core, node, settings), ProcessHealth(core.clock, key_set=core.key_set)
+        broker = core.broker if isinstance(core.broker, RabbitBroker) else None
+        hub, health = build_hub(core, node, settings), ProcessHealth(core.clock, key_set=core.key_set, broker=broker)
         context = build_context(core, hub, node, settings)
         http = build_app(build_api_dependencies(core, hub, context, health, settings))
         ringing = Ringing(

@@ -36,6 +36,7 @@ class Metrics:
         self._make_connection_metrics()
         self._make_process_metrics()
         self._make_door_metrics()
+        self._make_broker_metrics()
 
     def render(self) -> bytes:
         """All of them in the Prometheus text format; serve it as `CONTENT_TYPE`."""
@@ -87,11 +88,20 @@ class Metrics:
         self.jwks_fetched = self._gauge("jwks_fetched_timestamp_seconds", "When the issuer's keys were last fetched.")
         self.address_limited = self._counter("address_limited", "Refusals by a client's address.", "limit")
 
+    def _make_broker_metrics(self) -> None:
+        self.broker_published = self._counter("broker_published", "Items given to the broker.", "target", "outcome")
+        self.broker_items = self._counter("broker_items", "Items taken from the broker.", "queue", "outcome")
+        self.broker_connections = self._gauge("broker_connections", "Connections to the broker.", "connection")
+        self.broker_connects = self._counter(
+            "broker_connects", "What came of connections to the broker.", "connection", "outcome"
+        )
+        self.outbox_age_seconds = self._gauge("outbox_age_seconds", "Age of the oldest events that were to leave.")
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"aldis_{name}_total", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"aldis_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"aldis_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"aldis_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -52,11 +52,11 @@ async def run_workers(
             async with asyncio.timeout(RELAY_IDLE_SECONDS):
                 await stored.wait()
         stored.clear()
-        total = rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
-        while rows == sweep.RELAYED:
-            rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+        total = 0
+        while (rows := await sweep.relay_outbox(store=store, broker=broker, clock=clock, metrics=metrics)) > 0:
             total += rows
-        metrics.outbox_rows.inc(total)
+            if rows < sweep.RELAYED:
+                break
         return total
 
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
