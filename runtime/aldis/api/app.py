@@ -33,9 +33,8 @@ DESCRIPTION = """Messages between users, and from backends to users.
 Every error is an `application/problem+json` with a stable `code`. A 2xx answer to a send means that it is committed."""
 
 
-PUBLIC = tuple(
-    room.router for room in (messages, batch, scheduled, conversations, blocks, presence, subscriptions, events, operations, page)
-)
+_ROOMS = (messages, batch, scheduled, conversations, blocks, presence, subscriptions, events, operations, page)
+PUBLIC = tuple(room.router for room in _ROOMS)
 ADMINISTRATION = (*admin.ROUTERS, operations.metrics_router)  # on a port of its own in a cluster, with the probes
 EVERYTHING = (*PUBLIC, *ADMINISTRATION)
 

@@ -57,7 +57,13 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
             committer=committer,
             bulk=BulkSends(committer),
             schedules=ScheduleCommitter(store=store, clock=clock, metrics=metrics, policies=channels.policies),
-            moves=MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics),
+            moves=MoveCommitter(
+                store=store,
+                ringer=ringer,
+                clock=clock,
+                metrics=metrics,
+                announced=committer.stored if settings.rabbitmq_url is not None else None,
+            ),
             authenticator=Authenticator(store=store, clock=clock, rules=_token_rules(settings), key_set=key_set),
             gate=AddressGate(
                 limits=_address_limits(settings), limiter=ports.local_limiter, clock=clock, metrics=metrics

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -17,6 +18,15 @@ STUCK_SECONDS = 30.0  # without a look that went well, or without a heartbeat, a
 log = structlog.get_logger(__name__)
 
 
+class Aged(Protocol):
+    """What knows when it was last answered."""
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since then; None when it never was."""
+        ...
+
+
 @dataclass(slots=True)
 class ProcessHealth:
     """What this process knows of itself, for the probes."""
@@ -27,11 +37,13 @@ class ProcessHealth:
     refusing: bool = False  # it takes no more sockets
     answered: dict[str, float] = field(default_factory=dict)
     key_set: KeySet | None = None
+    others: Mapping[str, Aged] = field(default_factory=dict)
 
     def check(self) -> Mapping[str, float | None]:
         """Seconds since each dependency last answered well."""
         now = time.monotonic()
         ages = {"database": now - self.answered["database"] if "database" in self.answered else None}
+        ages |= {name: other.age for name, other in self.others.items()}
         return ages | ({"jwks": self.key_set.age()} if self.key_set is not None else {})
 
     @property

@@ -4,7 +4,7 @@ Without URLs of servers all is in this process: SQLite, and memory for the rest.
 may try one server at a time; the roles of a cluster insist on all of them.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,12 +13,13 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.adapters.memory.clock import SystemClock
 from aldis.adapters.memory.limiter import MemoryLimiter
 from aldis.adapters.memory.presence import MemoryPresence
-from aldis.adapters.rabbitmq.broker import open_rabbit_broker
+from aldis.adapters.rabbitmq.broker import RabbitBroker, open_rabbit_broker
 from aldis.adapters.redis.backplane import open_redis_backplane
-from aldis.adapters.redis.link import open_redis
+from aldis.adapters.redis.link import RedisLink, open_redis
 from aldis.adapters.redis.presence import RedisPresence
 from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.adapters.sql.store import SqlStore, open_sql_store
+from aldis.bootstrap.health import Aged
 from aldis.domain.amqp_address import parse_amqp_address
 from aldis.ports.backplane import Backplane
 from aldis.ports.broker import Broker
@@ -41,6 +42,7 @@ class Ports:
     local_limiter: Limiter  # of what this process alone has to bear
     clock: SystemClock
     metrics: Metrics
+    aged: Mapping[str, Aged]  # the servers besides the database, by what probes call them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class _Doorbells:
     backplane: Backplane
     presence: Presence
     limiter: Limiter
+    link: RedisLink | None = None
 
 
 @asynccontextmanager
@@ -63,22 +66,27 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
             if settings.redis_url is not None
             else _memory_doorbells(clock, metrics)
         )
+        broker = await _open_broker(stack, settings, clock, metrics)
+        aged: dict[str, Aged] = {"broker": broker} if isinstance(broker, RabbitBroker) else {}
         yield Ports(
             store=store,
-            broker=await _open_broker(stack, settings, clock, metrics),
+            broker=broker,
             backplane=doorbells.backplane,
             presence=doorbells.presence,
             limiter=doorbells.limiter,
             local_limiter=MemoryLimiter(clock=clock),
             clock=clock,
             metrics=metrics,
+            aged=aged | ({"redis": doorbells.link} if doorbells.link is not None else {}),
         )
 
 
-async def _open_broker(stack: AsyncExitStack, settings: Settings, clock: SystemClock, metrics: Metrics) -> Broker:
+async def _open_broker(
+    stack: AsyncExitStack, settings: Settings, clock: SystemClock, metrics: Metrics
+) -> MemoryBroker | RabbitBroker:
     if settings.rabbitmq_url is None:
         return MemoryBroker(clock=clock, metrics=metrics)
-    address = parse_amqp_address(settings.rabbitmq_url)
+    address = parse_amqp_address(settings.rabbitmq_url.get_secret_value())
     return await stack.enter_async_context(open_rabbit_broker(address, clock=clock, metrics=metrics))
 
 
@@ -86,7 +94,7 @@ async def _redis_doorbells(stack: AsyncExitStack, url: str, clock: SystemClock, 
     link = await stack.enter_async_context(open_redis(url, metrics=metrics))
     backplane = await stack.enter_async_context(open_redis_backplane(link, metrics=metrics))
     limiter = LeasingLimiter(bank=RedisTokenBank(link), local=MemoryLimiter(clock=clock), clock=clock)
-    return _Doorbells(backplane, RedisPresence(link), limiter)
+    return _Doorbells(backplane, RedisPresence(link), limiter, link)
 
 
 def _memory_doorbells(clock: SystemClock, metrics: Metrics) -> _Doorbells:

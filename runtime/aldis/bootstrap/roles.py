@@ -27,7 +27,7 @@ from aldis.services.send_scheduled import ScheduledSender
 from aldis.settings import Settings
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
-from aldis.workers.loops import run_workers
+from aldis.workers.loops import RELAY_IDLE_SECONDS, RELAY_SECONDS, run_workers
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -81,8 +81,8 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Office]:
     """What works behind."""
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings))
-        health = ProcessHealth(core.ports.clock)
-        await _open_jobs(stack, core, settings)
+        health = _health(core)
+        await _open_jobs(stack, core, settings, look_seconds=RELAY_SECONDS)  # gateways store, and tell nobody here
         chores = [spawn(health.watch(core.ports.store), "health"), spawn(core.channels.keep_fresh(), "channels")]
         stack.push_async_callback(cancel_and_wait, *chores)
         yield Office(build_operations_app(Operations(health, core.ports.metrics, msgspec.json.Encoder())), health)
@@ -90,7 +90,7 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Office]:
 
 async def _open_edge(stack: AsyncExitStack, core: Core, settings: Settings) -> Edge:
     node = f"{os.uname().nodename}-{secrets.token_hex(4)}"  # of this process, not of its host: it dies with it
-    hub, health = build_hub(core, node, settings), ProcessHealth(core.ports.clock, key_set=core.key_set)
+    hub, health = build_hub(core, node, settings), _health(core)
     context = build_context(core, hub, node, settings)
     await _listen(stack, core, hub, context)
     chores = [
@@ -107,6 +107,10 @@ async def _open_edge(stack: AsyncExitStack, core: Core, settings: Settings) -> E
     return Edge(GatewayApp(context, http, is_draining=lambda: health.refusing), internal, hub, health)
 
 
+def _health(core: Core) -> ProcessHealth:
+    return ProcessHealth(core.ports.clock, key_set=core.key_set, others=core.ports.aged)
+
+
 async def _listen(stack: AsyncExitStack, core: Core, hub: Hub, context: GatewayContext) -> None:
     """Have this node rung, and its connections kept."""
     writer = EphemeralWriter(metrics=core.ports.metrics)
@@ -116,7 +120,9 @@ async def _listen(stack: AsyncExitStack, core: Core, hub: Hub, context: GatewayC
     await stack.enter_async_context(context.watching.running())
 
 
-async def _open_jobs(stack: AsyncExitStack, core: Core, settings: Settings) -> None:
+async def _open_jobs(
+    stack: AsyncExitStack, core: Core, settings: Settings, *, look_seconds: float = RELAY_IDLE_SECONDS
+) -> None:
     await stack.enter_async_context(
         run_workers(
             store=core.ports.store,
@@ -133,5 +139,6 @@ async def _open_jobs(stack: AsyncExitStack, core: Core, settings: Settings) -> N
             metrics=core.ports.metrics,
             stored=core.committer.stored,
             retention_ms=settings.stream_retention_days * DAY_MS,
+            look_seconds=look_seconds,
         )
     )

@@ -3,12 +3,14 @@
 `amqps://user:password@one:5671,two/vhost?cafile=/run/ca.pem`. No text made from an address shows its password.
 """
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 FILES = ("cafile", "certfile", "keyfile")
 MAX_PORT = 65535
+_NODE = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,33 +29,36 @@ class AmqpAddress:
 
 def parse_amqp_address(url: str) -> AmqpAddress:
     """Read a URL. Raises `ValueError`, whose words show nothing of it."""
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or parts.fragment:
-        raise ValueError("must begin with amqp:// or amqps://")
-    account, _, hosts = parts.netloc.rpartition("@")
+    # Not by urlsplit: newer Pythons refuse a list of hosts with an IPv6 address in it.
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    place, _, vhost = rest.partition("/")
+    account, _, hosts = place.rpartition("@")
     user, _, password = account.partition(":")
-    options = _options(parts.query)
-    if options and parts.scheme != "amqps":
+    if scheme not in PORTS or "#" in url:
+        raise ValueError("must begin with amqp:// or amqps://, and its password and vhost be percent-encoded")
+    options = _options(query)
+    if options and scheme != "amqps":
         raise ValueError("cafile, certfile and keyfile are for amqps://")
     if ("certfile" in options) != ("keyfile" in options):
         raise ValueError("certfile and keyfile belong together")
     return AmqpAddress(
-        nodes=tuple(_node(host, PORTS[parts.scheme]) for host in hosts.split(",")),
+        nodes=tuple(_node(host, PORTS[scheme]) for host in hosts.split(",")),
         user=unquote(user) or "guest",
         password=unquote(password) if password else "guest",
-        vhost=unquote(parts.path[1:]) or "/",
-        is_encrypted=parts.scheme == "amqps",
+        vhost=unquote(vhost) or "/",
+        is_encrypted=scheme == "amqps",
         **options,
     )
 
 
 def _node(text: str, port: int) -> tuple[str, int]:
     """A host with or without a port; an IPv6 address stands in brackets."""
-    host, _, number = text.rpartition(":") if ":" in text.rpartition("]")[2] else (text, "", str(port))
-    host = host.strip().removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not (number.isascii() and number.isdigit() and 0 < int(number) <= MAX_PORT):
+    found = _NODE.fullmatch(text.strip())
+    number = int(found["port"] or port) if found is not None else 0
+    if found is None or not 0 < number <= MAX_PORT:
         raise ValueError("must name a host, or several separated by commas, each with or without a port")
-    return host, int(number)
+    return found["address"] or found["name"], number
 
 
 def _options(query: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, EventType, Lane, LaneHead, Source
 from aldis.ports.administration import AdministrationReads, AdministrationRows
+from aldis.ports.announcements import AnnouncementReads
 from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
 from aldis.ports.deliveries import DeliveryReads, DeliveryRows
 from aldis.ports.relations import RelationReads, RelationRows
@@ -180,11 +181,12 @@ class Due(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
-    """Events of one commit group, to be published."""
+    """Events of one commit group, to be published; `at` is when they were stored (Unix ms)."""
 
     id: int
     topic: str
     payload: bytes
+    at: int = 0
 
 
 class ConversationRow(NamedTuple):
@@ -343,7 +345,14 @@ class Transaction(
 
 
 class Store(
-    BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, SchedulingReads, Protocol
+    BroadcastReads,
+    DeliveryReads,
+    RevisionReads,
+    RelationReads,
+    AnnouncementReads,
+    AdministrationReads,
+    SchedulingReads,
+    Protocol,
 ):
     """Transactions, and reads that see all that was committed before the call (on the primary)."""
 

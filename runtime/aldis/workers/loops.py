@@ -43,20 +43,24 @@ async def run_workers(
     metrics: Metrics,
     stored: asyncio.Event,
     retention_ms: int,
+    look_seconds: float = RELAY_IDLE_SECONDS,
 ) -> AsyncGenerator[None]:
-    """Run every job of a worker while the block is open; `stored` is set whenever this process has stored a group."""
+    """Run every job of a worker while the block is open; `stored` is set whenever this process has stored a group.
+
+    What other processes have stored is looked for every `look_seconds`.
+    """
     ring = partial(sweep.ring_due, store=store, ringer=ringer, clock=clock, policy=RetryPolicy())
 
     async def relay() -> int:
         with suppress(TimeoutError):
-            async with asyncio.timeout(RELAY_IDLE_SECONDS):
+            async with asyncio.timeout(look_seconds):
                 await stored.wait()
         stored.clear()
-        total = rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
-        while rows == sweep.RELAYED:
-            rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+        total = 0
+        while (rows := await sweep.relay_outbox(store=store, broker=broker, clock=clock, metrics=metrics)) > 0:
             total += rows
-        metrics.outbox_rows.inc(total)
+            if rows < sweep.RELAYED:
+                break
         return total
 
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {

@@ -6,9 +6,12 @@ import time
 import aio_pika
 import pytest
 import structlog.testing
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from aldis.adapters.rabbitmq import topology
+from aldis.adapters.rabbitmq.subscription import open_subscription
+from aldis.adapters.rabbitmq.wire import open_wire
+from aldis.domain.amqp_address import parse_amqp_address
 from aldis.domain.errors import Unavailable
 from aldis.domain.work import Poison
 from aldis.telemetry.metrics import Metrics
@@ -139,6 +142,36 @@ async def test_a_queue_or_an_exchange_that_was_deleted_is_made_again(
         async with broker.bind("message.accepted.#", listener):
             await broker.announce("message.accepted.chat", b"[1]")
             await wait_until(lambda: listener.items == [b"[1]"])
+
+
+async def test_where_giving_back_is_free_what_is_postponed_goes_back(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From RabbitMQ 4.3 on another consumer may have what this one lacks: it comes again from the queue."""
+    monkeypatch.setattr("aldis.adapters.rabbitmq.subscription.is_nack_free", lambda _version: True)
+    worker = Worker(Unavailable("the database does not answer"), Unavailable("the database does not answer"))
+    async with opened(rabbitmq_url) as broker, broker.consume(QUEUE, worker):
+        await broker.publish(QUEUE, b"item")
+        await wait_until(lambda: worker.items == [b"item"] * 3)
+
+
+async def test_a_consumer_that_was_lost_without_a_word_is_noticed(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing comes the broker is asked whether the queue has a consumer at all."""
+    monkeypatch.setattr("aldis.adapters.rabbitmq.subscription.IDLE_SECONDS", 0.1)
+    address = parse_amqp_address(rabbitmq_url)
+    wire = await open_wire(address, address.nodes[0], name="test", on_lost=lambda: None)
+
+    async def prepare(channel: AbstractChannel) -> AbstractQueue:
+        return await channel.declare_queue("some")
+
+    async with open_subscription(wire, prepare, 1) as subscription:
+        assert subscription._queue is not None
+        await subscription._queue.cancel(subscription._tag)
+        async with asyncio.timeout(10):
+            assert await subscription.next() is None
+    await wire.close()
 
 
 async def test_too_many_calls_at_once_are_refused(rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from aldis.telemetry.tasks import cancel_and_wait, spawn
 from integration.gateway.sockets import new_name, problem, rest, text
-from served import HOST, Server
+from served import Server
+from servers.ports import HOST
 
 PIECE = b"x" * 16 * 1024
 CHUNK = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)

@@ -8,20 +8,22 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aldis.domain.errors import AldisError, Unavailable
 
-from aldis.domain.errors import Unavailable
-
-DRIVER_ERRORS: tuple[type[BaseException], ...] = CONNECTION_EXCEPTIONS  # with OSError, thus TimeoutError, among them
 AWAY = "the broker does not answer; what was to be given to it stays in the database"
 
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Whatever the driver raises is `Unavailable`; its words may hold contents, so only its name is told."""
+    """Whatever the driver raises is `Unavailable`; its words may hold contents, so only its name is told.
+
+    It has no one class for its errors, and what keeps connections and consumers must not die of an unknown one.
+    """
     try:
         yield
-    except DRIVER_ERRORS as error:
+    except AldisError:
+        raise
+    except Exception as error:
         raise Unavailable(f"{AWAY} ({type(error).__name__})") from error
     except asyncio.CancelledError as error:
         if is_ours(asyncio.current_task()):

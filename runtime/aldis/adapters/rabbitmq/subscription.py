@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from aldis.adapters.rabbitmq.errors import DRIVER_ERRORS, translated
+from aldis.adapters.rabbitmq.errors import translated
 from aldis.adapters.rabbitmq.wire import Wire, is_nack_free
 from aldis.domain.errors import Unavailable
 
@@ -79,7 +79,7 @@ class Subscription:
     async def close(self) -> None:
         """Give back what was not answered: it is for another consumer now, and has not failed."""
         self.is_over = True
-        with suppress(*DRIVER_ERRORS):
+        with suppress(Unavailable), translated():
             async with asyncio.timeout(CLOSE_SECONDS):
                 if self._wire.lost.is_set() or self._channel.is_closed:
                     return

@@ -12,8 +12,9 @@ from aio_pika.abc import AbstractChannel
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from aldis.adapters.rabbitmq.errors import DRIVER_ERRORS, translated
+from aldis.adapters.rabbitmq.errors import translated
 from aldis.domain.amqp_address import AmqpAddress
+from aldis.domain.errors import Unavailable
 
 OPEN_SECONDS = 5.0  # for the handshake
 ANSWER_SECONDS = 5.0  # for an answer that costs the broker nothing
@@ -122,9 +123,18 @@ async def open_wire(address: AmqpAddress, node: tuple[str, int], *, name: str, o
             raise
 
 
+async def ask_version(address: AmqpAddress, node: tuple[str, int]) -> str:
+    """What a node says that it is. Raises `Unavailable`."""
+    wire = await open_wire(address, node, name="aldis-doctor", on_lost=lambda: None)
+    try:
+        return wire.version
+    finally:
+        await wire.close()
+
+
 async def _close(closing: Awaitable[None], dialing: _Dialing) -> None:
     try:
-        with suppress(*DRIVER_ERRORS):
+        with suppress(Unavailable), translated():
             async with asyncio.timeout(CLOSE_SECONDS):
                 await closing
     finally:

@@ -55,6 +55,12 @@ class RedisLink:
         self._pause = FIRST_PAUSE
         self._back_at = 0.0
         self._is_closed = False
+        self._answered_at: float | None = None  # by the monotonic clock
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since Redis last answered; None when it never has."""
+        return time.monotonic() - self._answered_at if self._answered_at is not None else None
 
     @property
     def is_away(self) -> bool:
@@ -78,6 +84,7 @@ class RedisLink:
                 self._miss(error)
             raise Unavailable(f"Redis did not answer: {reason_of(error)}") from error
         self._answered.inc()
+        self._answered_at = time.monotonic()
         return replies
 
     async def check(self) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql import reads, schema
 from aldis.adapters.sql.administration import Administration, AdministrationReads
+from aldis.adapters.sql.announcements import AnnouncementReads
 from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts, read_heard
 from aldis.adapters.sql.checkpoint import checkpoint, checkpointing, rewrite, truncate
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
@@ -52,7 +53,15 @@ class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Re
     """One open transaction: everything that may be written together."""
 
 
-class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, SchedulingReads):
+class SqlStore(
+    BroadcastReads,
+    DeliveryReads,
+    RevisionReads,
+    RelationReads,
+    AnnouncementReads,
+    AdministrationReads,
+    SchedulingReads,
+):
     """The store over SQLAlchemy Core. Make it with `open_sql_store`."""
 
     def __init__(self, *, writer: Engine, reader: Engine, threads: tuple[Executor, Executor], epoch: str) -> None:

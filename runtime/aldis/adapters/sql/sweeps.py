@@ -62,7 +62,7 @@ class Sweeps(Part):
         """Take rows by their lease."""
         table = schema.outbox
         chosen = (
-            select(table.c.id, table.c.topic, table.c.payload)
+            select(table.c.id, table.c.topic, table.c.payload, table.c.created_at)
             .where(or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
             .order_by(table.c.id)
             .limit(limit)
