@@ -2,7 +2,13 @@
 
 import pytest
 
-COUNTED = ("integration/promise", "integration/gateway", "integration/broadcast", "integration/core/test_model")
+COUNTED = (
+    "integration/api",
+    "integration/promise",
+    "integration/gateway",
+    "integration/broadcast",
+    "integration/core/test_model",
+)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
