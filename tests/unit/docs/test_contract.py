@@ -10,7 +10,7 @@ import pytest
 
 from aldis.api import headers
 from aldis.contract.examples import example_of
-from aldis.contract.schemas import Schema, name_of
+from aldis.contract.schemas import Schema, name_of, references
 from aldis.gateway.asyncapi import CLOSE_CODES_KEY, NEWS
 from aldis.gateway.described import commands
 from aldis.services.channel_schema import channel_schema
@@ -63,9 +63,10 @@ def shape_of(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path)
 
 
-PAGE_CALLS = [
-    call for heading in ("REST", "Administration") for cells in rows(section(heading)) for call in calls_of(cells[0])
+REST_ROWS = [
+    cells for heading in ("REST", "Administration") for cells in rows(section(heading)) if any(calls_of(cells[0]))
 ]
+PAGE_CALLS = [call for cells in REST_ROWS for call in calls_of(cells[0])]
 DESCRIBED = {
     (method.upper(), shape_of(path)): operation
     for path, methods in rest_document()["paths"].items()
@@ -93,6 +94,35 @@ def test_every_header_is_told_by_the_page() -> None:
     asked = {p["name"] for op in DESCRIBED.values() for p in op.get("parameters", ()) if p["in"] == "header"}
 
     assert {*asked, *headers._HEADERS} <= stated
+
+
+def named(cell: str) -> Iterator[set[str]]:
+    """The fields that a cell names without values: `{"user","blocked_at"}`."""
+    for code in CODE.findall(cell):
+        if re.match(r'\{"\w+",', code) and "…" not in code:
+            yield set(re.findall(r'"(\w+)"', re.sub(r":\s*\{.*?\}", "", code)))
+
+
+def shapes_of(operation: Json) -> Iterator[set[str]]:
+    """The fields of each shape that a call takes or answers, however deep inside of another."""
+    shapes: dict[str, Schema] = rest_document()["components"]["schemas"]
+    answers = [answer for status, answer in operation["responses"].items() if status < "300"]
+    waiting, seen = [*references([operation.get("requestBody", {}), answers])], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in shapes and name not in seen:
+            seen.add(name)
+            waiting += references(shapes[name])
+            yield set(shapes[name].get("properties", ()))
+
+
+@pytest.mark.parametrize("cells", REST_ROWS, ids=[cells[0] for cells in REST_ROWS])
+def test_the_fields_that_a_row_names_are_all_that_there_are(cells: list[str]) -> None:
+    """None is left out, and none is there that is not taken or answered by one of its calls."""
+    known = [fields for method, path, _ in calls_of(cells[0]) for fields in shapes_of(DESCRIBED[method, path])]
+
+    for fields in named(cells[-1]):
+        assert fields in known, fields
 
 
 # -- examples ---------------------------------------------------------------------------------------------------
