@@ -9,7 +9,6 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.domain.errors import Unavailable
 from aldis.domain.retry import RetryPolicy
 from aldis.domain.status import Status, status_of
-from aldis.domain.work import Poison
 from aldis.ports.backplane import Knock
 from aldis.services import sweep
 from aldis.services.ring import Ringer
@@ -121,13 +120,6 @@ async def test_events_leave_once_the_broker_takes_them(core: Core) -> None:
     [(topic, batch)] = broker.announced
     assert topic == "message.accepted.chat"
     assert [event["data"]["recipients"] for event in msgspec.json.decode(batch)] == [[BOB], [BOB]]
-
-
-async def test_an_item_that_holds_no_lanes_is_poison() -> None:
-    """What cannot be read is never tried again."""
-    for item in (b"", b"{", b"7", b"[1]", b'[["alice","s"]]', b'[["alice","s","x"]]', b"\xff"):
-        with pytest.raises(Poison):
-            sweep.decode_due(item)
 
 
 async def test_what_has_aged_is_retired(core: Core) -> None:
