@@ -30,6 +30,9 @@ StreamCursor = Annotated[
 ]
 
 
+SendTime = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+
+
 class Taken(BaseModel):
     """What a caller sends as a body."""
 
@@ -119,7 +122,7 @@ class SendBody(Taken):
     expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)] | None = None
     reply_to: Uuid | None = None
     client_id: ClientId | None = None
-    send_at: Annotated[str, Field(max_length=64)] | None = None
+    send_at: SendTime | None = None
 
 
 class BatchItem(SendBody):
