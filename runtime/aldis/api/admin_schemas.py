@@ -55,6 +55,34 @@ class MessagesQuery(PageQuery):
     include: Literal["content"] | None = None
 
 
+ReasonName = Literal["attempts_exhausted", "expired"]
+
+
+class LettersQuery(PageQuery):
+    """Which dead letters."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
+class PurgeQuery(Asked):
+    """Which dead letters are to be purged; without a filter only with `all=true`."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+    all: bool = False
+
+
+class ReplayBody(Taken):
+    """Which dead letters are to be replayed; without a filter all."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
 class KeyBody(Taken):
     """A key to be made. No channels: it is for all of them."""
 
@@ -217,6 +245,47 @@ class FoundMessagesAnswer(Given):
 
     items: list[FoundMessageAnswer]
     next: str | None
+
+
+class DeadLetterAnswer(Given):
+    """A message that has failed for one recipient."""
+
+    id: str
+    message_id: str
+    recipient: str
+    channel: str
+    reason: ReasonName
+    attempts: int
+    failed_at: str
+
+
+class DeadLettersAnswer(Given):
+    """Dead letters, newest first; there may be none on a page that has a next one."""
+
+    items: list[DeadLetterAnswer]
+    next: str | None
+
+
+class PurgedAnswer(Given):
+    """How many were purged. When `more` is true, others may fit: call again."""
+
+    purged: int
+    more: bool
+
+
+class ReplayAnswer(Given):
+    """How far a replay has come: each of the `matched` letters is replayed or skipped."""
+
+    id: str
+    state: Literal["running", "done"]
+    channel: str | None
+    reason: ReasonName | None
+    recipient: str | None
+    matched: int
+    replayed: int
+    skipped: int
+    created_at: str
+    updated_at: str
 
 
 class AuditEntryAnswer(Given):

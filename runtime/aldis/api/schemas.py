@@ -381,6 +381,7 @@ class RecipientAnswer(Given):
     sent_at: str | None
     delivered_at: str | None
     read_at: str | None
+    failed_at: str | None
     reason: str | None
 
 
@@ -407,12 +408,15 @@ class MessageStatusAnswer(MessageAnswer):
 
 
 class MilestoneAnswer(Given):
-    """Something that happened to a message."""
+    """Something that happened to a message: an attempt has its number and outcome, a failure its reason."""
 
-    type: Literal["accepted", "stored", "sent", "delivered", "read"]
+    type: Literal["accepted", "stored", "queued", "attempt", "sent", "delivered", "read", "failed"]
     at: str
     user: str | None
     device: str | None
+    attempt: int | None
+    outcome: str | None
+    reason: str | None
 
 
 class Timeline(Given):
