@@ -438,6 +438,7 @@ class RecipientAnswer(Given):
     sent_at: Time | None
     delivered_at: Time | None
     read_at: Time | None
+    failed_at: Time | None
     reason: str | None
 
 
@@ -464,12 +465,15 @@ class MessageStatusAnswer(MessageAnswer):
 
 
 class MilestoneAnswer(Given):
-    """Something that happened to a message."""
+    """Something that happened to a message: an attempt has its number and outcome, a failure its reason."""
 
-    type: Literal["accepted", "stored", "sent", "delivered", "read"]
+    type: Literal["accepted", "stored", "queued", "attempt", "sent", "delivered", "read", "failed"]
     at: Time
     user: str | None
     device: str | None
+    attempt: int | None
+    outcome: str | None
+    reason: str | None
 
 
 class Timeline(Given):

@@ -155,6 +155,7 @@ def build_api_dependencies(
             connections=lambda: [view_of(connection) for connection in hub.connections()],
             ringer=core.ringer,
             channels_changed=core.channels.follow,
+            retries=core.channels.retries,
             started_ms=core.clock.now_ms(),
         ),
     )
