@@ -5,6 +5,7 @@ import pytest
 pytest_plugins = ("servers.fixtures",)  # real servers, for whoever asks for one
 
 COUNTED = (
+    "integration/api",
     "integration/promise",
     "integration/gateway",
     "integration/broadcast",

@@ -141,6 +141,32 @@ def doctor(
 
 
 @app.command()
+def openapi(
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is reached, to stand in the document.")
+    ] = None,
+) -> None:
+    """Print the description of REST: OpenAPI 3.1, as /openapi.json of a server has it."""
+    from aldis.cli import describing
+
+    describing.print_openapi(url)
+
+
+@app.command()
+def asyncapi(
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is reached, to stand in the document.")
+    ] = None,
+) -> None:
+    """Print the description of the socket: AsyncAPI 3.0, as /asyncapi.json of a server has it."""
+    from aldis.cli import describing
+
+    describing.print_asyncapi(url)
+
+
+@app.command()
 def listen(
     *,
     as_user: Annotated[str, typer.Option("--as", parser=read_name, metavar="USER", help="Whose messages to show.")],

@@ -14,6 +14,7 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Step
 from aldis.domain.streams import LANES, Batch, Event, Source
 from aldis.ports.store import LaneMove, Move, Range, State, Store, Transaction
+from aldis.services import news
 from aldis.services.announce import MOVED, moves_json
 from aldis.services.render import receipt_json, state_event, value_json
 
@@ -168,7 +169,7 @@ async def _mark_read(
         moves.append(Move(read.user, read.device, read.conversation_id, Step.READ, mark.read_seq, seq, now_ms))
         marks[key] = mark = replace(mark, read_seq=seq, own_read=mark.own_read + own)
         await transaction.put_own_read(read.conversation_id, read.user, mark.own_read)
-        value = {"conversation_id": read.conversation_id, "read_seq": seq, "unread": mark.unread}
+        value = news.Read(conversation_id=read.conversation_id, read_seq=seq, unread=mark.unread)
         states.append(State(read.user, f"read:{read.conversation_id}", "read", value_json(value)))
     return moves, states
 
@@ -206,7 +207,7 @@ async def _answer_reads(
 
 
 def _badge(user: UserId, badge: int) -> State:
-    return State(user, "badge", "badge", value_json({"badge": badge}))
+    return State(user, "badge", "badge", value_json(news.Badge(badge=badge)))
 
 
 async def put_states(states: Sequence[State], transaction: Transaction) -> list[Batch]:
