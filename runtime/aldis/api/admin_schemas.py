@@ -74,6 +74,34 @@ class MessagesQuery(PageQuery):
     include: Literal["content"] | None = None
 
 
+ReasonName = Literal["attempts_exhausted", "expired"]
+
+
+class LettersQuery(PageQuery):
+    """Which dead letters."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
+class PurgeQuery(Asked):
+    """Which dead letters are to be purged; without a filter only with `all=true`."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+    all: bool = False
+
+
+class ReplayBody(Taken):
+    """Which dead letters are to be replayed; without a filter all."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
 class KeyBody(Taken):
     """A key to be made. No channels: it is for all of them."""
 
@@ -236,6 +264,47 @@ class FoundMessagesAnswer(Given):
 
     items: list[FoundMessageAnswer]
     next: str | None
+
+
+class DeadLetterAnswer(Given):
+    """A message that has failed for one recipient."""
+
+    id: Uuid
+    message_id: Uuid
+    recipient: Name
+    channel: Name
+    reason: ReasonName
+    attempts: int
+    failed_at: Time
+
+
+class DeadLettersAnswer(Given):
+    """Dead letters, newest first; there may be none on a page that has a next one."""
+
+    items: list[DeadLetterAnswer]
+    next: str | None
+
+
+class PurgedAnswer(Given):
+    """How many were purged. When `more` is true, others may fit: call again."""
+
+    purged: int
+    more: bool
+
+
+class ReplayAnswer(Given):
+    """How far a replay has come: each of the `matched` letters is replayed or skipped."""
+
+    id: Uuid
+    state: Literal["running", "done"]
+    channel: Name | None
+    reason: ReasonName | None
+    recipient: Name | None
+    matched: int
+    replayed: int
+    skipped: int
+    created_at: Time
+    updated_at: Time
 
 
 class AuditEntryAnswer(Given):

@@ -30,6 +30,9 @@ StreamCursor = Annotated[
 ]
 
 
+SendTime = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+
+
 class Taken(BaseModel):
     """What a caller sends as a body."""
 
@@ -119,7 +122,7 @@ class SendBody(Taken):
     expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)] | None = None
     reply_to: Uuid | None = None
     client_id: ClientId | None = None
-    send_at: Annotated[str, Field(max_length=64)] | None = None
+    send_at: SendTime | None = None
 
 
 class BatchItem(SendBody):
@@ -435,6 +438,7 @@ class RecipientAnswer(Given):
     sent_at: Time | None
     delivered_at: Time | None
     read_at: Time | None
+    failed_at: Time | None
     reason: str | None
 
 
@@ -461,12 +465,15 @@ class MessageStatusAnswer(MessageAnswer):
 
 
 class MilestoneAnswer(Given):
-    """Something that happened to a message."""
+    """Something that happened to a message: an attempt has its number and outcome, a failure its reason."""
 
-    type: Literal["accepted", "stored", "sent", "delivered", "read"]
+    type: Literal["accepted", "stored", "queued", "attempt", "sent", "delivered", "read", "failed"]
     at: Time
     user: str | None
     device: str | None
+    attempt: int | None
+    outcome: str | None
+    reason: str | None
 
 
 class Timeline(Given):

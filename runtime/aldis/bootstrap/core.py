@@ -40,17 +40,27 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings) -> AsyncGenerator[Core]:
-    """Open the ports; what is under way when the block ends is stored before they close."""
+async def open_core(settings: Settings, *, node: str | None = None) -> AsyncGenerator[Core]:
+    """Open the ports; what is under way when the block ends is stored before they close.
+
+    `node` is rung by itself while nobody knows where users are connected.
+    """
     async with (
         open_ports(settings) as ports,
         _open_key_set(settings, ports.clock, ports.metrics) as key_set,
     ):
         store, clock, metrics = ports.store, ports.clock, ports.metrics
-        ringer = Ringer(presence=ports.presence, backplane=ports.backplane)
+        ringer = Ringer(presence=ports.presence, backplane=ports.backplane, node=node)
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
-        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies)
+        committer = GroupCommitter(
+            store=store,
+            ringer=ringer,
+            clock=clock,
+            metrics=metrics,
+            policies=channels.policies,
+            retries=channels.retries,
+        )
         core = Core(
             ports=ports,
             ringer=ringer,

@@ -158,6 +158,7 @@ def build_api_dependencies(
             connections=lambda: [view_of(connection) for connection in hub.connections()],
             ringer=core.ringer,
             channels_changed=core.channels.follow,
+            retries=core.channels.retries,
             started_ms=core.ports.clock.now_ms(),
         ),
     )

@@ -62,9 +62,10 @@ class Operations:
 @asynccontextmanager
 async def open_embedded(settings: Settings) -> AsyncGenerator[Edge]:
     """Every role in this process."""
+    node = _new_node()
     async with AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings))
-        edge = await _open_edge(stack, core, settings)
+        core = await stack.enter_async_context(open_core(settings, node=node))
+        edge = await _open_edge(stack, core, node, settings)
         await _open_jobs(stack, core, settings)
         yield edge
 
@@ -72,8 +73,10 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Edge]:
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncGenerator[Edge]:
     """What faces clients, and nothing else."""
+    node = _new_node()
     async with AsyncExitStack() as stack:
-        yield await _open_edge(stack, await stack.enter_async_context(open_core(settings)), settings)
+        core = await stack.enter_async_context(open_core(settings, node=node))
+        yield await _open_edge(stack, core, node, settings)
 
 
 @asynccontextmanager
@@ -88,8 +91,12 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Office]:
         yield Office(build_operations_app(Operations(health, core.ports.metrics, msgspec.json.Encoder())), health)
 
 
-async def _open_edge(stack: AsyncExitStack, core: Core, settings: Settings) -> Edge:
-    node = f"{os.uname().nodename}-{secrets.token_hex(4)}"  # of this process, not of its host: it dies with it
+def _new_node() -> str:
+    """A name of this process, not of its host: it dies with it."""
+    return f"{os.uname().nodename}-{secrets.token_hex(4)}"
+
+
+async def _open_edge(stack: AsyncExitStack, core: Core, node: str, settings: Settings) -> Edge:
     hub, health = build_hub(core, node, settings), _health(core)
     context = build_context(core, hub, node, settings)
     await _listen(stack, core, hub, context)
@@ -139,6 +146,7 @@ async def _open_jobs(
             metrics=core.ports.metrics,
             stored=core.committer.stored,
             retention_ms=settings.stream_retention_days * DAY_MS,
+            policies=core.channels.retries,
             look_seconds=look_seconds,
         )
     )

@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(admin.keys, name="key")
 app.add_typer(admin.channels, name="channel")
 app.add_typer(admin.users, name="user")
+app.add_typer(admin.dead_letters, name="dead-letter")
 
 
 def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value

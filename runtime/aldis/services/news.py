@@ -127,14 +127,25 @@ class ConversationSettings(msgspec.Struct, frozen=True):
     archived: bool
 
 
-StateNews = Receipt | Read | Badge | Subscription | ConversationSettings
-StateType = Literal["receipt", "read", "badge", "subscription", "conversation"]
+class StatusNews(msgspec.Struct, frozen=True):
+    """A message of this user has failed for a recipient, or has been delivered after all."""
+
+    message_id: Uuid
+    conversation_id: Uuid
+    recipient: Name
+    status: Annotated[str, one_of(["failed", "delivered", "read", "pending"])]
+    reason: Annotated[str, one_of(["attempts_exhausted", "expired"])] | None
+
+
+StateNews = Receipt | Read | Badge | Subscription | ConversationSettings | StatusNews
+StateType = Literal["receipt", "read", "badge", "subscription", "conversation", "status"]
 STATES: dict[StateType, type[StateNews]] = {
     "receipt": Receipt,
     "read": Read,
     "badge": Badge,
     "subscription": Subscription,
     "conversation": ConversationSettings,
+    "status": StatusNews,
 }
 
 

@@ -10,9 +10,9 @@ from aldis.domain.streams import Batch
 from aldis.ports.relations import MemberSettings
 from aldis.ports.store import State, Store, Transaction
 from aldis.services.news import ConversationSettings
+from aldis.services.put_states import put_states
 from aldis.services.render import value_json
 from aldis.services.ring import Ringer
-from aldis.services.store_moves import put_states
 
 
 async def set_conversation(

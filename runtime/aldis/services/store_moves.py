@@ -3,7 +3,6 @@
 Positions only move forward and receipts only grow, so a move that comes twice, late or out of order changes nothing.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,11 +11,14 @@ from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Step
-from aldis.domain.streams import LANES, Batch, Event, Source
-from aldis.ports.store import LaneMove, Move, Range, State, Store, Transaction
+from aldis.domain.streams import LANES, Batch, Source
+from aldis.ports.deliveries import Range
+from aldis.ports.store import Move, State, Store, Transaction
 from aldis.services import news
 from aldis.services.announce import MOVED, moves_json
-from aldis.services.render import receipt_json, state_event, value_json
+from aldis.services.close_answered import acknowledged_ranges, close_acknowledged, close_read, lane_moves
+from aldis.services.put_states import put_states
+from aldis.services.render import receipt_json, value_json
 
 Answer = tuple[int, int] | None | AldisError
 
@@ -70,15 +72,18 @@ async def store_moves(
     async def recipe(transaction: Transaction) -> list[Batch]:
         marks = await _read_marks([read for _, read in reads], transaction)
         moves = await _advance_devices(acks, transaction, now_ms)
-        receipts = await _delivered(moves, transaction)
+        acknowledged = acknowledged_ranges(moves)
+        receipts = await _delivered(acknowledged, transaction)
         read_moves, states = await _mark_read(reads, marks, answers, transaction, now_ms)
         receipts += [
             Receipt(conversation_id=ConversationId(move.source), user=move.user, read_seq=move.high)
             for move in read_moves
         ]
         states += await _tell_others(receipts, transaction)
-        await transaction.advance_lanes(_lane_moves(moves))
+        moved = await transaction.advance_lanes(lane_moves(acknowledged))
         await _record(notes + moves + read_moves, transaction, now_ms, announces=announces)
+        states += await close_acknowledged(acknowledged, moved, transaction)
+        states += await close_read(read_moves, transaction)
         badges = await _answer_reads(reads, answers, marks, transaction)
         states += [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
         return await put_states(states, transaction)
@@ -119,17 +124,8 @@ def _moves(before: Device, after: Device, now_ms: int) -> Iterable[Move]:
             yield Move(after.user, after.id, lane, Step.ACKED, low, high, now_ms)
 
 
-def _lane_moves(moves: Sequence[Move]) -> list[LaneMove]:
-    highest: dict[tuple[UserId, str], int] = {}
-    for move in moves:
-        key = (move.user, move.source)
-        highest[key] = max(highest.get(key, 0), move.high)
-    return [LaneMove(user, "e" if lane == "e" else "s", high) for (user, lane), high in highest.items()]
-
-
-async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Receipt]:
-    """What others' messages the moves have passed, as receipts of their receivers."""
-    ranges = [Range(move.user, "e" if move.source == "e" else "s", move.low, move.high) for move in moves]
+async def _delivered(acknowledged: Sequence[Range], transaction: Transaction) -> list[Receipt]:
+    """What others' messages were acknowledged, as receipts of their receivers."""
     return [
         Receipt(
             conversation_id=heard.conversation_id,
@@ -137,7 +133,7 @@ async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Re
             express=heard.seq if heard.lane == "e" else 0,
             standard=heard.seq if heard.lane == "s" else 0,
         )
-        for heard in await transaction.heard(ranges)
+        for heard in await transaction.heard(acknowledged)
     ]
 
 
@@ -208,19 +204,3 @@ async def _answer_reads(
 
 def _badge(user: UserId, badge: int) -> State:
     return State(user, "badge", "badge", value_json(news.Badge(badge=badge)))
-
-
-async def put_states(states: Sequence[State], transaction: Transaction) -> list[Batch]:
-    """Store states, the last of each key, under new positions in their users' `r`."""
-    newest = list({(state.user, state.key): state for state in states}.values())
-    counts: Counter[tuple[UserId, Source]] = Counter((state.user, "r") for state in newest)
-    heads = await transaction.extend_sources(counts, {})
-    following = {user: head - counts[user, source] for (user, source), head in heads.items()}
-    versions: list[int] = []
-    events: dict[UserId, list[Event]] = {}
-    for state in newest:
-        following[state.user] = version = following[state.user] + 1
-        versions.append(version)
-        events.setdefault(state.user, []).append(Event(version, state_event(state.type, state.value)))
-    await transaction.put_states(newest, versions)
-    return [Batch(user, "r", tuple(of_user)) for user, of_user in events.items()]

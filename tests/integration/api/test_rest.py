@@ -168,6 +168,7 @@ async def test_acknowledging_and_reading_show_in_status_timeline_and_badge(as_us
     assert [(each["type"], each["device"]) for each in timeline["items"]] == [
         ("accepted", None),
         ("stored", None),
+        ("queued", None),
         ("delivered", "phone"),
         ("read", None),
     ]

@@ -24,6 +24,7 @@ from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage
 from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
 from aldis.ports.broadcasts import Listener
+from aldis.ports.deliveries import Attempt
 from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Rate
 from aldis.ports.store import Conversation, ConversationRow, Store
@@ -62,6 +63,9 @@ class OneConversation:
         return (HELLO, TALK) if message_id == HELLO.id else None
 
     async def passages(self, message: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
+        return {}
+
+    async def attempts(self, message: Message, users: Sequence[UserId]) -> dict[UserId, list[Attempt]]:
         return {}
 
     async def conversation(self, conversation: str) -> Conversation | None:
@@ -314,7 +318,7 @@ async def test_a_timeline_is_a_list(client: httpx2.AsyncClient) -> None:
     response = await client.get(f"/v1/messages/{HELLO.id}/timeline")
 
     answer = schemas.Timeline.model_validate(response.json())
-    assert [each.type for each in answer.items] == ["accepted", "stored"]
+    assert [each.type for each in answer.items] == ["accepted", "stored", "queued"]
 
 
 async def test_my_conversations_come_with_the_streams_cursor(client: httpx2.AsyncClient) -> None:

@@ -8,6 +8,8 @@ from aldis.cli import describing
 from aldis.cli.failures import Failed
 from described import rest_document, socket_document
 
+pytestmark = pytest.mark.timeout(20)  # each makes both documents from all routes
+
 
 def printed(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)

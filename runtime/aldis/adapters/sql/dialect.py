@@ -27,6 +27,10 @@ class Dialect(Protocol):
         """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text), `name:int` or `name:bool`."""
         ...
 
+    def locking(self, table: str) -> str:
+        """What ends a SELECT that holds its rows of `table` until the transaction's end."""
+        ...
+
     def insert(self, table: Table) -> sqlite.Insert:
         """An INSERT that knows ON CONFLICT."""
         ...
@@ -61,6 +65,10 @@ class SqliteDialect:
             for position, column in enumerate(columns)
         )
         return f"(SELECT {', '.join(fields)} FROM json_each(:rows) WHERE true)"
+
+    def locking(self, table: str) -> str:  # noqa: ARG002 - others name it
+        """Nothing: a transaction that writes is alone from its beginning."""
+        return ""
 
     def insert(self, table: Table) -> sqlite.Insert:
         """SQLite's INSERT."""

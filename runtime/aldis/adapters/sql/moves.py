@@ -12,7 +12,8 @@ from aldis.adapters.sql.rows import from_device, to_device
 from aldis.domain.devices import Device
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
-from aldis.ports.store import Heard, LaneMove, Move, Range
+from aldis.ports.deliveries import Range
+from aldis.ports.store import Heard, Move
 
 
 def _devices(dialect: Dialect) -> TextClause:
@@ -55,16 +56,6 @@ def _store_progress(dialect: Dialect) -> TextClause:
         "UPDATE members SET delivered_express = w.express, delivered_standard = w.standard, read_seq = w.read FROM "
         f"{dialect.rows('conversation_id', 'user_id', 'express:int', 'standard:int', 'read:int')} w"
         " WHERE members.conversation_id = w.conversation_id AND members.user_id = w.user_id"
-    )
-
-
-def _advance_lanes(dialect: Dialect) -> TextClause:
-    return text(
-        "UPDATE stream_heads SET acked = w.high,"
-        " due_at = CASE WHEN w.high >= stream_heads.seq THEN NULL ELSE stream_heads.due_at END,"
-        " attempt = CASE WHEN w.high >= stream_heads.seq THEN 0 ELSE stream_heads.attempt END FROM "
-        f"{dialect.rows('user_id', 'lane', 'high:int')} w"
-        " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane AND stream_heads.acked < w.high"
     )
 
 
@@ -122,11 +113,6 @@ class Moves(Part):
             rows = sorted((r.conversation_id, r.user, r.express, r.standard, r.read_seq) for r in changed)
             await self._run(_store_progress, rows)
         return changed
-
-    async def advance_lanes(self, moves: Sequence[LaneMove]) -> None:
-        """Raise `acked`; close what is no longer due. One row a lane."""
-        if moves:
-            await self._run(_advance_lanes, sorted(moves))
 
     async def record_moves(self, moves: Sequence[Move]) -> None:
         """Append rows."""

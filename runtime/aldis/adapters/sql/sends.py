@@ -65,10 +65,8 @@ def _extend_sources(dialect: Dialect) -> TextClause:
         "INSERT INTO stream_heads (user_id, source, seq, due_at) SELECT * FROM "
         f"{dialect.rows('user_id', 'source', 'more:int', 'due_at:int')} w WHERE true"
         " ON CONFLICT (user_id, source) DO UPDATE SET seq = stream_heads.seq + excluded.seq,"
-        # A new message is rung for soon, also in a lane that has been backing off.
         " due_at = CASE WHEN stream_heads.due_at IS NULL OR excluded.due_at < stream_heads.due_at"
-        " THEN excluded.due_at ELSE stream_heads.due_at END,"
-        " attempt = CASE WHEN stream_heads.due_at IS NULL THEN 0 ELSE stream_heads.attempt END"
+        " THEN excluded.due_at ELSE stream_heads.due_at END"
         " RETURNING user_id, source, seq"
     )
 
@@ -78,6 +76,11 @@ def _insert_messages(dialect: Dialect) -> TextClause:
     numbers = {column.name for column in schema.messages.c if isinstance(column.type, BigInteger)}
     rows = dialect.rows(*(f"{name}:int" if name in numbers else name for name in names))
     return text(f"INSERT INTO messages ({', '.join(names)}) SELECT * FROM {rows} w")
+
+
+def _messages(dialect: Dialect) -> TextClause:
+    names = ", ".join(f"m.{column.name}" for column in schema.messages.c)
+    return text(f"SELECT {names} FROM {dialect.rows('id')} w JOIN messages m ON m.id = w.id")
 
 
 def _insert_entries(dialect: Dialect) -> TextClause:
@@ -141,7 +144,7 @@ class Sends(Part):
     async def extend_sources(
         self, counts: Mapping[tuple[UserId, Source], int], due: Mapping[tuple[UserId, Source], int]
     ) -> dict[tuple[UserId, Source], int]:
-        """Upsert the heads of sources; a lane that was given up or had nothing open is rung anew."""
+        """Upsert the heads of sources."""
         if not counts:
             return {}
         rows = [(*key, more, due.get(key)) for key, more in sorted(counts.items())]
@@ -176,7 +179,7 @@ class Sends(Part):
 
     async def messages(self, ids: Sequence[MessageId]) -> dict[MessageId, Message]:
         """Messages by id."""
-        rows = await self._connection.execute(select(schema.messages).where(schema.messages.c.id.in_(ids)))
+        rows = await self._run(_messages, [(identifier,) for identifier in ids]) if ids else ()
         return {message.id: message for message in map(to_message, rows)}
 
     async def heads(self, users: Sequence[UserId]) -> dict[tuple[UserId, Source], LaneHead]:
