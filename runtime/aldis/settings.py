@@ -143,8 +143,7 @@ class Settings(BaseSettings):
     admin_host: str | None = None  # where /metrics and /v1/admin are served apart; else with all the rest
     admin_port: int | None = Field(default=None, ge=0, le=65535)
     database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
-    replica_url: str | None = Field(default=None, repr=False)
-    redis_url: str | None = Field(default=None, repr=False)
+    redis_url: SecretStr | None = None
     rabbitmq_url: Annotated[SecretStr, AfterValidator(_check_rabbitmq_url)] | None = None
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()

@@ -26,7 +26,7 @@ from aldis.ports.broker import Broker
 from aldis.ports.limiter import Limiter
 from aldis.ports.presence import Presence
 from aldis.services.leasing_limiter import LeasingLimiter
-from aldis.settings import Settings
+from aldis.settings import InvalidSettings, Settings
 from aldis.telemetry.metrics import Metrics
 
 
@@ -62,7 +62,7 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
         doorbells = (
-            await _redis_doorbells(stack, settings.redis_url, clock, metrics)
+            await _redis_doorbells(stack, settings.redis_url.get_secret_value(), clock, metrics)
             if settings.redis_url is not None
             else _memory_doorbells(clock, metrics)
         )
@@ -91,7 +91,10 @@ async def _open_broker(
 
 
 async def _redis_doorbells(stack: AsyncExitStack, url: str, clock: SystemClock, metrics: Metrics) -> _Doorbells:
-    link = await stack.enter_async_context(open_redis(url, metrics=metrics))
+    try:
+        link = await stack.enter_async_context(open_redis(url, metrics=metrics))
+    except ValueError as error:
+        raise InvalidSettings(f"ALDIS_REDIS_URL: {error}") from error
     backplane = await stack.enter_async_context(open_redis_backplane(link, metrics=metrics))
     limiter = LeasingLimiter(bank=RedisTokenBank(link), local=MemoryLimiter(clock=clock), clock=clock)
     return _Doorbells(backplane, RedisPresence(link), limiter, link)

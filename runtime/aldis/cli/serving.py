@@ -17,7 +17,7 @@ def serve(*, host: str | None, port: int | None, data_dir: Path | None) -> int:
     settings = folder.load(data_dir, host=host, port=port)
     try:
         return bootstrap.serve(settings)
-    except (bootstrap.DataDirLocked, bootstrap.ServeFailed) as error:
+    except (bootstrap.DataDirLocked, bootstrap.ServeFailed, InvalidSettings) as error:
         raise Failed(str(error)) from error
 
 
@@ -25,7 +25,7 @@ def run_gateway(*, host: str | None, port: int | None, admin_port: int | None) -
     """Run what faces clients; the exit code. Raises `Failed`."""
     try:
         return bootstrap.run_gateway(_cluster_settings(host=host, port=port, admin_port=admin_port))
-    except bootstrap.ServeFailed as error:
+    except (bootstrap.ServeFailed, InvalidSettings) as error:
         raise Failed(str(error)) from error
 
 
@@ -33,7 +33,7 @@ def run_worker(*, host: str | None, admin_port: int | None) -> int:
     """Run what works behind; the exit code. Raises `Failed`."""
     try:
         return bootstrap.run_worker(_cluster_settings(host=host, port=None, admin_port=admin_port))
-    except bootstrap.ServeFailed as error:
+    except (bootstrap.ServeFailed, InvalidSettings) as error:
         raise Failed(str(error)) from error
 
 
