@@ -6,7 +6,7 @@ SCENARIO ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench e2e clean
+.PHONY: help setup servers run test check format bench e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,10 +14,13 @@ help: ## Show this list
 setup: # Make or refresh .venv (every other target asks for it)
 	@scripts/setup
 
+servers: # Install what tests start by themselves (nothing to do when it is there)
+	@scripts/install-servers
+
 run: setup ## Serve everything from one process (PORT=8080 DATA_DIR=./data)
 	.venv/bin/aldis serve --port "$(PORT)" --data-dir "$(DATA_DIR)"
 
-test: setup ## Run the unit, contract and integration tests
+test: setup servers ## Run the unit, contract and integration tests
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 check: setup ## Format, lint, types, imports and unit tests, in under a minute

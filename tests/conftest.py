@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ("servers.fixtures",)  # real servers, for whoever asks for one
+
 COUNTED = ("integration/promise", "integration/gateway", "integration/broadcast", "integration/core/test_model")
 
 

@@ -8,9 +8,7 @@ It keeps its port and its data folder over restarts. What it says goes to `serve
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -20,13 +18,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 from aldis.services.authenticate import sign_token
+from servers.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02
-PORTS = range(20_000, 30_000)
-"""Below the range of outgoing ports: there a client that tries a dead server's port may connect to itself."""
 OPEN_THROTTLE = {
     "ALDIS_LIMITS__MESSAGES_PER_SECOND": "1000000",
     "ALDIS_LIMITS__BURST": "1000000",
@@ -50,7 +46,7 @@ class Server:
         """Choose a port; nothing runs before `start`."""
         self.data_dir = folder / "data"
         self.log_file = folder / "server.log"
-        self.port = _free_port()
+        self.port = free_port()
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | dict(env)
         self._process: Process | None = None
 
@@ -195,11 +191,3 @@ async def _get_status(port: int, path: str) -> int:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise ServerFailed("there is no free port")

@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from integration.promise import wire
-from served import HOST, Server
+from served import Server
+from servers.ports import HOST
 
 PATIENCE_SECONDS = 10.0
 
