@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Engine, ExceptionContext, Table, event
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import ColumnElement, Engine, ExceptionContext, Table, case, event, func
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from aldis.domain.errors import AldisError, Unavailable
@@ -23,11 +23,36 @@ CACHE_KIB = 64 * 1024  # of pages in memory for each SQLite connection that writ
 class Dialect(Protocol):
     """What the store asks of a database's own language."""
 
+    has_lateral: bool  # whether a FROM item may look at those before it
+
     def rows(self, *columns: str) -> str:
         """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text), `name:int` or `name:bool`."""
         ...
 
-    def insert(self, table: Table) -> sqlite.Insert:
+    def locking(self, table: str) -> str:
+        """What ends a SELECT that holds its rows of `table` until the transaction's end."""
+        ...
+
+    def leasing(self, table: str) -> str:
+        """The same, leaving out the rows that others hold."""
+        ...
+
+    def held(self, table: str, rows: str, *keys: str) -> str:
+        """`rows` as a FROM item of an UPDATE of `table`, whose rows are locked in the order of `keys` first.
+
+        A key is the name of a column of both, or `its=theirs` where the table's differs.
+        """
+        ...
+
+    def contains(self, content: ColumnElement[str], text: str) -> ColumnElement[bool]:
+        """Whether the words of a content have this in them, whatever the case of ASCII letters."""
+        ...
+
+    def database_bytes(self) -> str:
+        """A query for how much the database holds on its disk."""
+        ...
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT."""
         ...
 
@@ -35,13 +60,11 @@ class Dialect(Protocol):
         """The statement that `build` makes, made once: building one costs as much as running it."""
         ...
 
-    def translate(self, error: DBAPIError) -> AldisError:
-        """The port's error for a driver's."""
-        ...
-
 
 class SqliteDialect:
     """SQLite 3.35 or newer."""
+
+    has_lateral = False
 
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
@@ -61,6 +84,28 @@ class SqliteDialect:
             for position, column in enumerate(columns)
         )
         return f"(SELECT {', '.join(fields)} FROM json_each(:rows) WHERE true)"
+
+    def locking(self, table: str) -> str:  # noqa: ARG002 - others name it
+        """Nothing: a transaction that writes is alone from its beginning."""
+        return ""
+
+    def leasing(self, table: str) -> str:  # noqa: ARG002 - the same
+        """Nothing, for the same reason."""
+        return ""
+
+    def held(self, table: str, rows: str, *keys: str) -> str:  # noqa: ARG002 - the same
+        """The rows as they are."""
+        return rows
+
+    def contains(self, content: ColumnElement[str], text: str) -> ColumnElement[bool]:
+        """By SQLite's JSON functions."""
+        is_text = func.json_extract(content, "$.type") == "text"
+        words = case((is_text, func.json_extract(content, "$.text")), else_=content)
+        return func.instr(func.lower(words), func.lower(text)) > 0
+
+    def database_bytes(self) -> str:
+        """Pages times their size."""
+        return "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 
     def insert(self, table: Table) -> sqlite.Insert:
         """SQLite's INSERT."""

@@ -54,7 +54,8 @@ def _forget_dead_letters(dialect: Dialect) -> TextClause:
 
 def _count_failed(dialect: Dialect) -> TextClause:
     return text(
-        f"UPDATE stream_heads SET failed = MAX(0, failed - w.less) FROM {dialect.rows('user_id', 'lane', 'less:int')} w"
+        "UPDATE stream_heads SET failed = CASE WHEN failed > w.less THEN failed - w.less ELSE 0 END FROM "
+        f"{dialect.rows('user_id', 'lane', 'less:int')} w"
         " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )
 
@@ -87,7 +88,8 @@ class Erasures(Part):
     async def erasure_of(self, user: UserId) -> Erasure | None:
         """One row."""
         table = schema.erasures
-        row = (await self._connection.execute(select(table).where(table.c.user_id == user))).first()
+        found = select(table).where(table.c.user_id == user).with_for_update()
+        row = (await self._connection.execute(found)).first()
         return _to_erasure(row) if row is not None else None
 
     async def next_unerased(self, user: UserId, after: str) -> Unerased | None:

@@ -28,6 +28,7 @@ class Sweeps(Part):
             .where(heads.c.due_at.is_not(None), heads.c.due_at <= now)
             .order_by(heads.c.due_at)
             .limit(limit)
+            .with_for_update(skip_locked=True, key_share=True)
         )
         due = [Due(user, lane, attempt) for user, lane, attempt in await self._connection.execute(chosen)]
         if due:
@@ -36,7 +37,7 @@ class Sweeps(Part):
                 .where(and_(heads.c.user_id == bindparam("who"), heads.c.source == bindparam("lane")))
                 .values(due_at=until)
             )
-            await self._connection.execute(statement, [{"who": d.user, "lane": d.lane} for d in due])
+            await self._connection.execute(statement, [{"who": d.user, "lane": d.lane} for d in sorted(due)])
         return due
 
     async def settle_due(self, rung: Sequence[tuple[UserId, Lane, int, int | None]]) -> None:
@@ -54,7 +55,7 @@ class Sweeps(Part):
             )
             .values(attempt=bindparam("rung"), due_at=bindparam("again"))
         )
-        rows = [{"who": who, "lane": lane, "rung": rings, "again": again} for who, lane, rings, again in rung]
+        rows = [{"who": who, "lane": lane, "rung": rings, "again": again} for who, lane, rings, again in sorted(rung)]
         if rows:
             await self._connection.execute(statement, rows)
 
@@ -66,6 +67,7 @@ class Sweeps(Part):
             .where(or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
             .order_by(table.c.id)
             .limit(limit)
+            .with_for_update(skip_locked=True)
         )
         rows = [OutboxRow(*row) for row in await self._connection.execute(chosen)]
         if rows:
@@ -128,7 +130,11 @@ class Sweeps(Part):
         """Forget expired keys, some at a time."""
         keys = schema.idempotency_keys
         chosen = (
-            select(keys.c.scope, keys.c.key).where(keys.c.expires_at <= now).order_by(keys.c.expires_at).limit(limit)
+            select(keys.c.scope, keys.c.key)
+            .where(keys.c.expires_at <= now)
+            .order_by(keys.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # whoever sends takes keys in another order
         )
         rows = [{"its": scope, "name": key} for scope, key in await self._connection.execute(chosen)]
         if rows:
