@@ -6,6 +6,7 @@ hundreds of files, which takes a second on a busy machine: the tests of a run sh
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,22 @@ from servers.postgres import PostgresServer
 SHARED = "shared"
 DATABASES = ("sqlite-memory", "sqlite-file", "postgres")
 DURABLE = ("sqlite-file", "postgres")
-STRAYS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();"
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+STRAYS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+)
+TABLES = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+    " AND NOT relispartition AND relname <> 'alembic_version'"
+)
 
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres_server: PostgresServer) -> str:
     """A PostgreSQL database with our tables."""
     url = postgres_server.create_database(SHARED)
-    asyncio.run(migrate_postgres(parse_postgres_url(url), 0))
+    with ThreadPoolExecutor(1) as beside:  # a loop may run here already
+        beside.submit(lambda: asyncio.run(migrate_postgres(parse_postgres_url(url), 0))).result()
     return url
 
 
@@ -33,13 +41,14 @@ def migrated_url(postgres_server: PostgresServer) -> str:
 def postgres_store_url(postgres_server: PostgresServer, migrated_url: str) -> Iterator[str]:
     """The same, empty, and an installation of its own. A test that changes tables asks for `postgres_url` instead."""
     empty(postgres_server)
-    yield migrated_url
+    return migrated_url
 
 
 def empty(server: PostgresServer) -> None:
     """Delete all rows; on tables as small as these it takes less than giving each a new file."""
     tables = server.execute(TABLES, SHARED).split()
-    server.execute(STRAYS + "".join(f'DELETE FROM "{table}";' for table in tables), SHARED)
+    deletions = "".join(f'DELETE FROM "{table}";' for table in tables)  # noqa: S608 - names that the database gave
+    server.execute(STRAYS + deletions, SHARED)
 
 
 @pytest.fixture(params=DATABASES)

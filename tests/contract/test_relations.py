@@ -13,6 +13,8 @@ from contract.store_rows import ALICE, BOB, NEWS, NOW, TALK, message, store_mess
 
 CAROL, DAVE = UserId("carol"), UserId("dave")
 OTHER_TALK = Conversation(ConversationId("other"), TALK.kind, "chat", (ALICE, CAROL))
+
+
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
     async with open_sql_store(database_url, now_ms=NOW) as store:

@@ -46,6 +46,8 @@ from contract.store_rows import (
 )
 
 LATER = NOW + 60_000
+
+
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
     async with open_sql_store(database_url, now_ms=NOW) as store:

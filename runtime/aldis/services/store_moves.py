@@ -72,9 +72,11 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
         states += await _tell_others(receipts, transaction)
         await transaction.advance_lanes(_lane_moves(moves))
         await transaction.record_moves(notes + moves + read_moves)
+        batches = await put_states(states, transaction)
+        # Only now that the readers' `r` is held: of two gateways that store reads of one user, the later counts both.
         badges = await _answer_reads(reads, answers, marks, transaction)
-        states += [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
-        return await put_states(states, transaction)
+        told = [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
+        return batches + await put_states(told, transaction)
 
     batches = await store.run(recipe)
     return answers, batches
@@ -84,7 +86,7 @@ async def _advance_devices(acks: Sequence[Ack], transaction: Transaction, now_ms
     """Move devices forward; answer the moves of their lanes."""
     if not acks:
         return []
-    known = await transaction.devices(sorted({(ack.user, ack.device) for ack in acks}))
+    known = await transaction.devices(sorted({(ack.user, ack.device) for ack in acks}), hold=True)
     before = dict(known)
     for ack in acks:
         device = known.get((ack.user, ack.device))

@@ -24,6 +24,7 @@ SWEEP_SECONDS = 1.0
 RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
 RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
+KEEP_UP_SECONDS = 3600.0  # what it makes is needed weeks later
 ERASE_SECONDS = 1.0  # until an erasure that somebody asked for begins
 FAILED_SECONDS = 5.0
 
@@ -60,6 +61,7 @@ async def run_workers(
         "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),
         "relay": (relay, RELAY_SECONDS),
         "erase": (partial(erase_user.erase_all, store=store, ringer=ringer, clock=clock), ERASE_SECONDS),
+        "keep_up": (partial(sweep.keep_up, store=store, clock=clock, retention_ms=retention_ms), KEEP_UP_SECONDS),
         "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),
     }
     async with AsyncExitStack() as stack:

@@ -31,8 +31,7 @@ AUDIT_WINDOW = 5_000  # entries looked at in one request; two filters at once ha
 
 def _closed(dialect: Dialect) -> TextClause:
     return text(
-        f"SELECT c.name FROM {dialect.rows('name')} w JOIN channels c ON c.name = w.name"
-        " WHERE c.deleted_at IS NOT NULL"
+        f"SELECT c.name FROM {dialect.rows('name')} w JOIN channels c ON c.name = w.name WHERE c.deleted_at IS NOT NULL"
     )
 
 

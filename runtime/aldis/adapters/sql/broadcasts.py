@@ -130,11 +130,15 @@ class Broadcasts(Part):
         return (await _read_heads(self._connection))[0]
 
     async def audience_number(self) -> int:
-        """The row beside the sources, shared with others who broadcast."""
+        """The row beside the sources, shared with others who broadcast; it must be there to be held."""
         table = schema.broadcast_heads
         statement = select(table.c.seq).where(table.c.source == _AUDIENCE).with_for_update(read=True)
         row = (await self._connection.execute(statement)).first()
-        return int(row[0]) if row is not None else 0
+        if row is not None:
+            return int(row[0])
+        begin = self._dialect.insert(table).on_conflict_do_nothing()
+        await self._connection.execute(begin, {"source": _AUDIENCE, "seq": 0})
+        return int((await self._connection.execute(statement)).scalar_one())
 
     async def number_change(self) -> int:
         """Count on in the row beside the sources."""

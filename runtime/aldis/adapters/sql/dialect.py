@@ -24,6 +24,7 @@ class Dialect(Protocol):
     """What the store asks of a database's own language."""
 
     has_lateral: bool  # whether a FROM item may look at those before it
+    has_partitions: bool  # whether records go with the whole table that they are in
 
     def rows(self, *columns: str) -> str:
         """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text), `name:int` or `name:bool`."""
@@ -65,6 +66,7 @@ class SqliteDialect:
     """SQLite 3.35 or newer."""
 
     has_lateral = False
+    has_partitions = False
 
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
@@ -111,14 +113,15 @@ class SqliteDialect:
         """SQLite's INSERT."""
         return sqlite.insert(table)
 
-    def translate(self, error: DBAPIError) -> AldisError:
-        """Busy is contention, a refused row unstorable, all else (disk full, closed) unavailable."""
-        message = str(error.orig)
-        if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
-            return Contention("the database is busy", retry_after_ms=50)
-        if isinstance(error, IntegrityError):
-            return Unstorable("the database refuses a row")
-        return Unavailable("the database does not answer")
+
+def translate(error: DBAPIError) -> AldisError:
+    """Busy is contention, a refused row unstorable, all else (disk full, closed) unavailable."""
+    message = str(error.orig)
+    if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
+        return Contention("the database is busy", retry_after_ms=50)
+    if isinstance(error, IntegrityError):
+        return Unstorable("the database refuses a row")
+    return Unavailable("the database does not answer")
 
 
 def as_rows(rows: Iterable[Sequence[Any]]) -> dict[str, str]:

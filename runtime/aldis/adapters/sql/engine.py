@@ -30,6 +30,10 @@ class Engine(Protocol):
         """Run `work`, which only reads, outside a transaction."""
         ...
 
+    async def keep_up(self, now: int, *, records_before: int) -> None:
+        """Make tables ahead of their time, and drop those that hold only older records; see the port."""
+        ...
+
     async def scrub(self) -> bool:
         """Overwrite what was deleted wherever this database keeps copies; False when it could not now."""
         ...

@@ -14,7 +14,6 @@ from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.ports.store import Heard, LaneMove, Move, Range
 
-
 _DEVICES = (
     "SELECT d.* FROM {rows} w JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
     " ORDER BY d.user_id, d.device_id"

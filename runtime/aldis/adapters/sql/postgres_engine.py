@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from aldis.adapters.sql.connection import Executing
+from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.engine import Work
 from aldis.adapters.sql.postgres_connection import PostgresConnection, Record, Statements
 from aldis.adapters.sql.postgres_dialect import PostgresDialect
 from aldis.adapters.sql.postgres_errors import is_moved, translate_commit, translated
 from aldis.adapters.sql.postgres_migrate import migrate_postgres
 from aldis.adapters.sql.postgres_pool import LIMITS, PLANS, PostgresPool, open_pool
+from aldis.adapters.sql.postgres_upkeep import keep_partitions
 from aldis.adapters.sql.postgres_url import parse_postgres_url
 from aldis.domain.errors import AldisError, Unavailable
 from aldis.telemetry.tasks import spawn
@@ -23,7 +25,6 @@ from aldis.telemetry.tasks import spawn
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-WRITERS = 4  # groups of sends at once
 OTHER_WRITERS = 4  # moves, connections of devices, workers
 READERS = 6
 ROLLBACK_SECONDS = 2.0  # then the connection is given up
@@ -39,7 +40,7 @@ class PostgresEngine:
     def __init__(
         self, *, writing: PostgresPool, reading: PostgresPool, epoch: str, has_pooler: bool, writers: int
     ) -> None:
-        self.dialect = PostgresDialect()
+        self.dialect: Dialect = PostgresDialect()
         self.epoch = epoch
         self.writers = writers
         self._writing = writing
@@ -84,8 +85,12 @@ class PostgresEngine:
                 await pool.renew()
             raise
 
+    async def keep_up(self, now: int, *, records_before: int) -> None:
+        """Make and drop partitions."""
+        await keep_partitions(self.begin, now, {"cursor_moves": records_before, "attempts": records_before})
+
     async def scrub(self) -> bool:
-        """Nothing: PostgreSQL clears away by itself what was deleted, and its log and backups have lives of their own."""
+        """Nothing: PostgreSQL clears away by itself what was deleted; its log and backups have lives of their own."""
         return True
 
 
@@ -125,7 +130,7 @@ async def _outcome(driver: "PoolConnectionProxy[Record]") -> str | Exception:
 
 
 @asynccontextmanager
-async def open_postgres_engine(url: str, *, now_ms: int, writers: int = WRITERS) -> AsyncGenerator[PostgresEngine]:
+async def open_postgres_engine(url: str, *, now_ms: int, writers: int) -> AsyncGenerator[PostgresEngine]:
     """Bring the schema up to date and open the database. Raises `AldisError` when it cannot be used."""
     parsed = parse_postgres_url(url)
     epoch = await migrate_postgres(parsed, now_ms)

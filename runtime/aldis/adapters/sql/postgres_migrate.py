@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from aldis.adapters.sql.migrate import migrate
+from aldis.adapters.sql.partitions import PARTS, make, missing
 from aldis.adapters.sql.postgres_pool import connect_arguments
 from aldis.adapters.sql.postgres_url import PostgresUrl
 from aldis.domain.errors import AldisError
@@ -52,7 +53,11 @@ def _in_turn(connection: Connection, now_ms: int) -> str:
         f"SET LOCAL lock_timeout = {LOCK_MS}",
     ):
         connection.execute(text(setting))
-    return migrate(connection, now_ms)
+    epoch = migrate(connection, now_ms)
+    for of, start in missing((name for _, name in connection.execute(text(PARTS))), now_ms):
+        for statement in make(of, start):
+            connection.execute(text(statement))
+    return epoch
 
 
 def _reason(error: Exception) -> str:

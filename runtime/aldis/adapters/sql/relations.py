@@ -126,9 +126,7 @@ class RelationReads(Reading):
 
     async def conversation_of(self, user: UserId, conversation: ConversationId) -> ConversationRow | None:
         """One row of the list of conversations."""
-        return await self._read(
-            lambda connection: read_conversation_row(connection, self._dialect, user, conversation)
-        )
+        return await self._read(lambda connection: read_conversation_row(connection, self._dialect, user, conversation))
 
 
 async def read_blocked_pairs(connection: Executing, dialect: Dialect, pairs: Sequence[Pair]) -> set[Pair]:

@@ -1,5 +1,7 @@
-"""SQLite: one writer. Transactions queue on a lock in this process, in a thread of their own, and begin IMMEDIATE; reads
-have connections and threads of theirs and see the last commit.
+"""SQLite: one writer.
+
+Transactions queue on a lock in this process, in a thread of their own, and begin IMMEDIATE; reads have connections and
+threads of theirs and see the last commit.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from aldis.adapters.sql.checkpoint import checkpoint, checkpointing, rewrite, truncate
 from aldis.adapters.sql.connection import Executing, InlineConnection, ThreadConnection, drive, in_thread
-from aldis.adapters.sql.dialect import SqliteDialect, prepare_sqlite
+from aldis.adapters.sql.dialect import Dialect, SqliteDialect, prepare_sqlite, translate
 from aldis.adapters.sql.engine import Work
 from aldis.adapters.sql.migrate import migrate
 from aldis.domain.errors import AldisError, Unavailable
@@ -35,7 +37,7 @@ class SqliteEngine:
     writers = 1
 
     def __init__(self, *, writer: Pool, reader: Pool, threads: tuple[Executor, Executor], epoch: str) -> None:
-        self.dialect = SqliteDialect()
+        self.dialect: Dialect = SqliteDialect()
         self.epoch = epoch
         self._writer = writer
         self._reader = reader
@@ -85,6 +87,9 @@ class SqliteEngine:
         async with self._writing:
             yield
 
+    async def keep_up(self, now: int, *, records_before: int) -> None:
+        """Nothing: one file has no use for more tables."""
+
     async def scrub(self) -> bool:
         """Empty the log, which holds pages as they were before something was erased."""
         if self._reader is self._writer:
@@ -112,7 +117,7 @@ class SqliteEngine:
         try:
             yield
         except DBAPIError as error:
-            raise self.dialect.translate(error) from error
+            raise translate(error) from error
         except SQLAlchemyError as error:
             raise Unavailable("the database cannot be used now") from error
 

@@ -14,7 +14,6 @@ from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
 from aldis.adapters.sql.engine import Engine
 from aldis.adapters.sql.known_blocks import KnownBlocks
 from aldis.adapters.sql.moves import Moves, read_badge
-from aldis.adapters.sql.postgres_engine import open_postgres_engine
 from aldis.adapters.sql.postgres_url import is_postgres_url
 from aldis.adapters.sql.relations import RelationReads, Relations
 from aldis.adapters.sql.revisions import RevisionReads, Revisions
@@ -31,6 +30,8 @@ from aldis.domain.messages import Kind, Message
 from aldis.domain.status import Passage
 from aldis.domain.streams import BROADCASTS, LaneHead, Source
 from aldis.ports.store import Conversation, ConversationRow, Entry, StateEntry, Transaction, Want
+
+WRITERS = 4  # groups of sends at once: more take no more on PostgreSQL, and wait longer for each other's rows
 
 T = TypeVar("T")
 
@@ -71,6 +72,10 @@ class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Admi
 
     async def _read(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
         return await self._engine.read(recipe)
+
+    async def keep_up(self, now: int, *, records_before: int) -> None:
+        """As the engine does it."""
+        await self._engine.keep_up(now, records_before=records_before)
 
     async def scrub(self) -> bool:
         """As the engine does it."""
@@ -187,13 +192,17 @@ def _declared() -> Select[Any]:
 
 
 @asynccontextmanager
-async def open_sql_store(url: str, *, now_ms: int) -> AsyncGenerator[SqlStore]:
+async def open_sql_store(url: str, *, now_ms: int, writers: int = WRITERS) -> AsyncGenerator[SqlStore]:
     """Bring the schema up to date and open the store: `sqlite:///file`, or `postgresql://` as libpq writes it.
+
+    `writers` is how many groups of sends are stored at once, where a database can do that.
 
     Raises `AldisError` when the URL is neither, or the database cannot be used or is of a newer version.
     """
     if is_postgres_url(url):
-        async with open_postgres_engine(url, now_ms=now_ms) as postgres:
+        from aldis.adapters.sql.postgres_engine import open_postgres_engine  # noqa: PLC0415 - slow to import, rarely used
+
+        async with open_postgres_engine(url, now_ms=now_ms, writers=writers) as postgres:
             yield SqlStore(postgres)
     elif url.startswith("sqlite:"):
         async with open_sqlite_engine(url, now_ms=now_ms) as sqlite:
