@@ -5,7 +5,6 @@ hundreds of files, which takes a second on a busy machine: the tests of a run sh
 """
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def migrated_url(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def postgres_store_url(postgres_server: PostgresServer, migrated_url: str) -> Iterator[str]:
+def postgres_store_url(postgres_server: PostgresServer, migrated_url: str) -> str:
     """The same, empty, and an installation of its own. A test that changes tables asks for `postgres_url` instead."""
     empty(postgres_server)
     return migrated_url

@@ -363,7 +363,7 @@ class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, Adminis
         ...
 
     async def keep_up(self, now: int, *, records_before: int) -> None:
-        """Make room for what is to come, and let go of older records of moves and rings, where that goes by whole tables.
+        """Make room for what is to come, let go of older records of moves and rings, where that goes by whole tables.
 
         Cheap when there is nothing to be done; to be called every few hours. Times are Unix ms.
         """

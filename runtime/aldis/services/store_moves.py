@@ -61,9 +61,9 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
     answers: list[Answer] = [None] * len(group)
 
     async def recipe(transaction: Transaction) -> list[Batch]:
-        marks = await _read_marks([read for _, read in reads], transaction)
         moves = await _advance_devices(acks, transaction, now_ms)
         receipts = await _delivered(moves, transaction)
+        marks = await _read_marks([read for _, read in reads], receipts, transaction)
         read_moves, states = await _mark_read(reads, marks, answers, transaction, now_ms)
         receipts += [
             Receipt(conversation_id=ConversationId(move.source), user=move.user, read_seq=move.high)
@@ -130,9 +130,14 @@ async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Re
     ]
 
 
-async def _read_marks(reads: Sequence[Read], transaction: Transaction) -> dict[tuple[ConversationId, UserId], ReadMark]:
-    keys = sorted({(read.conversation_id, read.user) for read in reads})
-    return await transaction.read_marks(keys) if keys else {}
+async def _read_marks(
+    reads: Sequence[Read], receipts: Sequence[Receipt], transaction: Transaction
+) -> dict[tuple[ConversationId, UserId], ReadMark]:
+    """The readers' marks; with them all members whose progress is to grow are held at once, in one order."""
+    if not reads:
+        return {}
+    of_reads = {(read.conversation_id, read.user) for read in reads}
+    return await transaction.read_marks(sorted(of_reads | {(r.conversation_id, r.user) for r in receipts}))
 
 
 async def _mark_read(

@@ -6,15 +6,17 @@ Transactions are READ COMMITTED: what is read to be written back is read with a 
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
 
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.engine import Work
 from aldis.adapters.sql.postgres_connection import PostgresConnection, Record, Statements
 from aldis.adapters.sql.postgres_dialect import PostgresDialect
-from aldis.adapters.sql.postgres_errors import is_moved, translate_commit, translated
+from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS, is_lost, is_moved, translate_commit, translated
 from aldis.adapters.sql.postgres_migrate import migrate_postgres
 from aldis.adapters.sql.postgres_pool import LIMITS, PLANS, PostgresPool, open_pool
 from aldis.adapters.sql.postgres_upkeep import keep_partitions
@@ -55,9 +57,17 @@ class PostgresEngine:
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[Executing]:
-        """Open a transaction."""
-        async with self._connection(self._writing) as driver:
-            await driver.execute(_BEGIN)
+        """Open a transaction. A connection that turns out to be dead is replaced before anything has happened on it."""
+        async with self._telling(self._writing), AsyncExitStack() as stack:
+            driver = await stack.enter_async_context(self._writing.connection())
+            try:
+                await driver.execute(_BEGIN)
+            except DRIVER_ERRORS as error:
+                if not is_lost(error):
+                    raise
+                await self._writing.renew()
+                driver = await stack.enter_async_context(self._writing.connection())
+                await driver.execute(_BEGIN)
             try:
                 yield PostgresConnection(driver, self._statements)
             except BaseException as error:
@@ -66,8 +76,16 @@ class PostgresEngine:
             await _commit(driver)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work`; each of its statements sees what was committed before it."""
-        async with self._connection(self._reading) as driver:
+        """Run `work`; each of its statements sees what was committed before it. Once more if a connection was dead."""
+        try:
+            return await self._read(work)
+        except Unavailable as error:
+            if not is_lost(error.__cause__):
+                raise
+            return await self._read(work)
+
+    async def _read(self, work: Work[T]) -> T:
+        async with self._telling(self._reading), self._reading.connection() as driver:
             connection = PostgresConnection(driver, self._statements)
             if not self._has_pooler:
                 return await work(connection)
@@ -75,11 +93,11 @@ class PostgresEngine:
                 return await work(connection)
 
     @asynccontextmanager
-    async def _connection(self, pool: PostgresPool) -> AsyncGenerator["PoolConnectionProxy[Record]"]:
+    async def _telling(self, pool: PostgresPool) -> AsyncGenerator[None]:
+        """Translate what is raised; after some of it the pool's other connections are worth nothing either."""
         try:
             with translated():
-                async with pool.connection() as driver:
-                    yield driver
+                yield
         except AldisError as error:
             if is_moved(error.__cause__):
                 await pool.renew()
@@ -96,15 +114,22 @@ class PostgresEngine:
 
 async def _roll_back(driver: "PoolConnectionProxy[Record]", *, is_hopeless: bool) -> None:
     """End a transaction that failed; a connection that does not answer is closed, which does it, too."""
-    if is_hopeless or driver.is_closed():
-        driver.terminate()
+    if is_hopeless:
+        _give_up(driver)
         return
     try:
         async with asyncio.timeout(ROLLBACK_SECONDS):
             await driver.execute("ROLLBACK")
+    except DRIVER_ERRORS:
+        _give_up(driver)  # what had failed before is what is told
     except BaseException:
-        driver.terminate()
+        _give_up(driver)
         raise
+
+
+def _give_up(driver: "PoolConnectionProxy[Record]") -> None:
+    with suppress(asyncpg.InterfaceError):  # it is lost already
+        driver.terminate()
 
 
 async def _commit(driver: "PoolConnectionProxy[Record]") -> None:
@@ -116,7 +141,7 @@ async def _commit(driver: "PoolConnectionProxy[Record]") -> None:
         await asyncio.wait([committing])
         raise
     if isinstance(outcome, Exception):
-        driver.terminate()
+        _give_up(driver)
         raise translate_commit(outcome) from outcome
     if outcome != "COMMIT":
         raise Unavailable("the database undid the transaction")

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.partitions import PARTS, make, missing
+from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS
 from aldis.adapters.sql.postgres_pool import connect_arguments
 from aldis.adapters.sql.postgres_url import PostgresUrl
 from aldis.domain.errors import AldisError
@@ -39,7 +40,7 @@ async def migrate_postgres(url: PostgresUrl, now_ms: int) -> str:
             return await connection.run_sync(_in_turn, now_ms)
     except CommandError as error:
         raise AldisError("the database is of a version that this program does not know") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError) as error:
+    except (*DRIVER_ERRORS, SQLAlchemyError) as error:
         raise AldisError(f"the database cannot be opened: {_reason(error)}") from error
     finally:
         await engine.dispose()

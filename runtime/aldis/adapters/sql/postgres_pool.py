@@ -8,6 +8,7 @@ import asyncpg
 
 from aldis.adapters.sql.postgres_connection import Record
 from aldis.adapters.sql.postgres_url import PostgresUrl
+from aldis.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -58,7 +59,10 @@ class PostgresPool:
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator["PoolConnectionProxy[Record]"]:
         """One of them, for the block. The driver's own errors."""
-        driver = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            driver = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable("all connections to the database are busy") from error
         try:
             yield driver
         finally:

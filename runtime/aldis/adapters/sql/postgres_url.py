@@ -5,13 +5,14 @@ libpq's: `password_file` names a file that holds nothing but the password and is
 `pooler=transaction` says that a pooler stands between which gives each transaction another connection.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from aldis.domain.errors import AldisError
+from aldis.domain.errors import AldisError, Unavailable
 
 SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 CONNECT_SECONDS = 5.0  # to each host of the list
@@ -30,8 +31,13 @@ _HARMLESS = {  # what says no more than what is so anyway
     "sslcompression": {"0"},
     "requiressl": {"0"},
 }
-_SETTINGS = frozenset(("application_name", "options"))
-_OURS = frozenset(("password", "password_file", "connect_timeout", "fallback_application_name", "pooler"))
+_READ_HERE = frozenset(
+    (
+        "password", "password_file", "connect_timeout", "application_name", "fallback_application_name", "options",
+        "pooler",
+    )
+)  # fmt: skip
+_OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:[^\s\\]|\\.)*)\s*")
 _SESSIONS = frozenset(("any", "primary", "read-write", "standby", "prefer-standby", "read-only"))
 
 
@@ -64,7 +70,7 @@ def parse_postgres_url(url: str) -> PostgresUrl:
     file = given.pop("password_file", None)
     seconds = given.pop("connect_timeout", None)
     fallback = given.pop("fallback_application_name", "aldis")
-    settings = {name: given.pop(name) for name in _SETTINGS & given.keys()}
+    settings = {"application_name": given.pop("application_name", fallback), **_settings(given.pop("options", ""))}
     has_pooler = _is_pooled(given.pop("pooler", None))
     if given.setdefault("target_session_attrs", "read-write") not in _SESSIONS:
         raise _wrong(f"target_session_attrs must be one of {', '.join(sorted(_SESSIONS))}")
@@ -73,7 +79,7 @@ def parse_postgres_url(url: str) -> PostgresUrl:
         dsn=f"postgresql://{login}{hosts}/{database}?{urlencode(given)}",
         password=_reader_of(Path(file)) if file is not None else password,
         connect_seconds=_seconds(seconds),
-        settings={"application_name": fallback, **settings},
+        settings=settings,
         has_pooler=has_pooler,
     )
 
@@ -107,10 +113,18 @@ def _parameters(query: str) -> dict[str, str]:
     for name, harmless in _HARMLESS.items():
         if given.get(name) in harmless:
             del given[name]
-    unknown = sorted(given.keys() - _PASSED_ON - _SETTINGS - _OURS)
+    unknown = sorted(given.keys() - _PASSED_ON - _READ_HERE)
     if unknown:
         raise _wrong(f"the parameter {unknown[0]} is not supported, or not with this value; leave it out")
     return given
+
+
+def _settings(options: str) -> dict[str, str]:
+    """The server's settings out of `-c name=value --name=value`; they win over our own."""
+    found = list(_OPTION.finditer(options.strip()))
+    if "".join(match[0] for match in found) != options.strip():
+        raise _wrong("options must read -c name=value -c name=value")
+    return {match[1].replace("-", "_"): re.sub(r"\\(.)", r"\1", match[2]) for match in found}
 
 
 def _is_pooled(mode: str | None) -> bool:
@@ -134,7 +148,7 @@ def _reader_of(path: Path) -> Callable[[], str]:
         try:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise _wrong(f"the password_file {path} cannot be read ({error.strerror})") from None
+            raise Unavailable(f"the database's password_file {path} cannot be read ({error.strerror})") from error
 
     return read
 
