@@ -386,10 +386,13 @@ def _pages_heard(dialect: Dialect) -> TextClause:
         f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) ORDER BY n.seq LIMIT :most"
     )
     if dialect.has_lateral:
+        of_want = (
+            f"SELECT i.* FROM subscriptions s CROSS JOIN LATERAL (SELECT n.seq, n.type, n.message_id {of_interval}) i"
+            " WHERE s.user_id = w.user_id ORDER BY i.seq LIMIT :most"
+        )
         return text(
-            f"{columns} {wanted} JOIN subscriptions s ON s.user_id = w.user_id"
-            f" CROSS JOIN LATERAL (SELECT n.seq, n.type, n.message_id {of_interval}) e"
-            " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
+            f"{columns} {wanted} CROSS JOIN LATERAL ({of_want}) e JOIN messages m ON m.id = e.message_id"
+            " ORDER BY w.want, e.seq"
         )
     return text(
         # SQLite takes the order of CROSS JOIN as it stands, and without statistics it would guess a worse one.

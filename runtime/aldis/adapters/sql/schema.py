@@ -133,7 +133,8 @@ messages = Table(
     _text("thread_id", null=True),
     _number("expires_at", null=True),
     _number("edited_at", null=True),
-    UniqueConstraint("conversation_id", "seq"),
+    UniqueConstraint("conversation_id", "seq").ddl_if(dialect="sqlite"),
+    Index("ix_messages_conversation_id", "conversation_id", "seq").ddl_if(dialect="postgresql"),
 )
 Index(
     "ix_messages_thread_id",
