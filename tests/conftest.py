@@ -4,7 +4,13 @@ import pytest
 
 pytest_plugins = ("servers.fixtures", "databases")  # real servers and databases, for whoever asks for one
 
-COUNTED = ("integration/promise", "integration/gateway", "integration/broadcast", "integration/core/test_model")
+COUNTED = (
+    "integration/promise",
+    "integration/gateway",
+    "integration/broadcast",
+    "integration/core/test_model",
+    "integration/redis",
+)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

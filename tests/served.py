@@ -18,8 +18,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from aldis.services.authenticate import sign_token
-from servers.ports import HOST, free_port
+from servers import ports
 
+HOST = ports.HOST
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -46,7 +47,7 @@ class Server:
         """Choose a port; nothing runs before `start`."""
         self.data_dir = folder / "data"
         self.log_file = folder / "server.log"
-        self.port = free_port()
+        self.port = ports.free_port()
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | dict(env)
         self._process: Process | None = None
 

@@ -28,6 +28,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from aldis.domain.amqp_address import parse_amqp_address
+
 PREFIX = "ALDIS_"
 SECRET_BYTES = 32  # as wide as the hash of HS256
 SECRET_FILE = "secret"  # noqa: S105 - the name of the file, in the data folder
@@ -59,6 +61,11 @@ def _is_internal(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return "." not in host or host.endswith(INTERNAL)
+
+
+def _check_rabbitmq_url(url: SecretStr) -> SecretStr:
+    parse_amqp_address(url.get_secret_value())
+    return url
 
 
 class InvalidSettings(Exception):
@@ -134,6 +141,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
+    rabbitmq_url: Annotated[SecretStr, AfterValidator(_check_rabbitmq_url)] | None = None
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, Words] = None

@@ -37,7 +37,7 @@ class Item(msgspec.Struct):
 class Items(msgspec.Struct):
     """The answer to a batch."""
 
-    items: list[Item]
+    results: list[Item]
 
 
 _decode_item = msgspec.json.Decoder(Item).decode
@@ -129,7 +129,7 @@ class Answers:
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
             self.refused[f"{status}"] += self.batch
             return
-        items = [_decode_item(body)] if self.batch == 1 else _decode_items(body).items
+        items = [_decode_item(body)] if self.batch == 1 else _decode_items(body).results
         for item in items:
             if item.message_id is None:
                 self.refused[item.error.code if item.error is not None else "no answer"] += 1

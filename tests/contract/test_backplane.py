@@ -1,32 +1,74 @@
 """What every backplane promises (`aldis.ports.backplane`)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
 from aldis.adapters.memory.backplane import MemoryBackplane
+from aldis.adapters.redis.backplane import RedisBackplane, open_redis_backplane
 from aldis.domain.ids import UserId
-from aldis.domain.streams import STANDARD, Batch, Event
-from aldis.ports.backplane import Backplane, Knock, Parting, Ring, Sighting, Whisper
+from aldis.domain.streams import EXPRESS, STANDARD, Batch, Broadcast, BroadcastEvent, BroadcastSource, Event
+from aldis.ports.backplane import Backplane, Disconnect, Knock, Parting, Ring, Sighting, Whisper
 from aldis.telemetry.metrics import Metrics
+from contract.patient_redis import open_patient_redis
 
 ANNA = UserId("anna")
 TIMEOUT_SECONDS = 5
 
 
 @asynccontextmanager
-async def open_memory() -> AsyncIterator[Backplane]:
+async def open_memory(_: pytest.FixtureRequest) -> AsyncIterator[Backplane]:
     yield MemoryBackplane(metrics=Metrics())
 
 
-ADAPTERS = {"memory": open_memory}
+@asynccontextmanager
+async def open_redis_process(url: str) -> AsyncIterator[RedisBackplane]:
+    metrics = Metrics()
+    async with (
+        open_patient_redis(url, metrics=metrics) as link,
+        open_redis_backplane(link, metrics=metrics) as backplane,
+    ):
+        yield backplane
+
+
+@asynccontextmanager
+async def open_one_process(request: pytest.FixtureRequest) -> AsyncIterator[Backplane]:
+    async with open_redis_process(request.getfixturevalue("redis_url")) as backplane:
+        yield backplane
+
+
+class TwoProcesses:
+    """What one process rings, another one hears."""
+
+    def __init__(self, ringing: Backplane, listening: Backplane) -> None:
+        self._ringing = ringing
+        self._listening = listening
+
+    async def ring(self, rings: Mapping[str, Sequence[Ring]]) -> None:
+        await self._ringing.ring(rings)
+
+    async def ring_all(self, rings: Sequence[Ring]) -> None:
+        await self._ringing.ring_all(rings)
+
+    def listen(self, node: str, on_ring: Callable[[Sequence[Ring]], None]) -> AbstractAsyncContextManager[None]:
+        return self._listening.listen(node, on_ring)
+
+
+@asynccontextmanager
+async def open_two_processes(request: pytest.FixtureRequest) -> AsyncIterator[Backplane]:
+    url = request.getfixturevalue("redis_url")
+    async with open_redis_process(url) as ringing, open_redis_process(url) as listening:
+        yield TwoProcesses(ringing, listening)
+
+
+ADAPTERS = {"memory": open_memory, "redis-within": open_one_process, "redis-between": open_two_processes}
 
 
 @pytest.fixture(params=ADAPTERS)
 async def backplane(request: pytest.FixtureRequest) -> AsyncIterator[Backplane]:
-    async with ADAPTERS[request.param]() as backplane:
+    async with ADAPTERS[request.param](request) as backplane:
         yield backplane
 
 
@@ -45,6 +87,11 @@ class Listener:
             return [await self.rung.get() for _ in range(count)]
 
 
+def build_broadcast(source: BroadcastSource, *positions: int) -> Broadcast:
+    events = [BroadcastEvent(pos, b'"type":"message"', channel="news", audience=-1) for pos in positions]
+    return Broadcast(source, tuple(events), at=5)
+
+
 def build_batch(*positions: int) -> Batch:
     return Batch(ANNA, STANDARD, tuple(Event(pos, b'"type":"message"') for pos in positions))
 
@@ -58,7 +105,7 @@ async def test_a_listening_node_hears_batches_and_knocks(backplane: Backplane) -
     async with backplane.listen("node-1", listener):
         await backplane.ring({"node-1": rings})
 
-        assert await listener.heard(5) == rings
+        assert sorted(await listener.heard(5), key=repr) == sorted(rings, key=repr)
 
 
 async def test_batches_of_one_process_arrive_in_order(backplane: Backplane) -> None:
@@ -82,6 +129,40 @@ async def test_each_node_hears_only_its_own(backplane: Backplane) -> None:
         assert await one.heard(1) == [build_batch(1)]
         assert await two.heard(1) == [build_batch(2)]
         assert one.rung.empty()
+
+
+async def test_a_broadcast_is_heard_once_by_every_node(backplane: Backplane) -> None:
+    """What is rung for all reaches each listening node, once, in order."""
+    one, two = Listener(), Listener()
+    rings = [build_broadcast("bs", 1), build_broadcast("bs", 2)]
+
+    async with backplane.listen("node-1", one), backplane.listen("node-2", two):
+        await backplane.ring_all(rings[:1])
+        await backplane.ring_all(rings[1:])
+
+        assert await one.heard(2) == rings
+        assert await two.heard(2) == rings
+        assert one.rung.empty()
+
+
+async def test_all_that_a_ring_says_arrives(backplane: Backplane) -> None:
+    """Times, owners, audiences, reasons: nothing of a ring is lost on the way."""
+    listener = Listener()
+    event = Event(7, '"type":"message","text":"ö"'.encode(), own=True)
+    rings: list[Ring] = [
+        Batch(ANNA, EXPRESS, (event, Event(8, b"")), at=1_764_000_000_000),
+        Disconnect(ANNA, None, 4403, "erased"),
+        Disconnect(ANNA, "c1", 4409),
+        Sighting(ANNA, online=False),
+    ]
+
+    async with backplane.listen("node-1", listener):
+        for ring in rings:
+            await backplane.ring({"node-1": [ring]})
+
+        heard = await listener.heard(4)
+
+    assert sorted(heard, key=repr) == sorted(rings, key=repr)
 
 
 async def test_an_unknown_node_is_ignored(backplane: Backplane) -> None:

@@ -1,5 +1,6 @@
 """What every cache promises (`aldis.ports.cache`)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -7,24 +8,32 @@ import pytest
 
 from aldis.adapters.memory.cache import ENTRY_BYTES, MemoryCache
 from aldis.adapters.memory.clock import DrivenClock
+from aldis.adapters.redis.cache import RedisCache
 from aldis.ports.cache import Cache
+from contract.patient_redis import open_patient_redis
 
 TTL = 0.2  # seconds; short, as an adapter with a server of its own has to wait it out
 LetPass = Callable[[float], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_memory() -> AsyncIterator[tuple[Cache, LetPass]]:
+async def open_memory(_: pytest.FixtureRequest) -> AsyncIterator[tuple[Cache, LetPass]]:
     clock = DrivenClock()
     yield MemoryCache(clock=clock), clock.advance
 
 
-ADAPTERS = {"memory": open_memory}
+@asynccontextmanager
+async def open_on_redis(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Cache, LetPass]]:
+    async with open_patient_redis(request.getfixturevalue("redis_url")) as link:
+        yield RedisCache(link), asyncio.sleep  # its time is that of another program
+
+
+ADAPTERS = {"memory": open_memory, "redis": open_on_redis}
 
 
 @pytest.fixture(params=ADAPTERS)
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Cache, LetPass]]:
-    async with ADAPTERS[request.param]() as opened:
+    async with ADAPTERS[request.param](request) as opened:
         yield opened
 
 

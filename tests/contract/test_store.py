@@ -10,10 +10,12 @@ from aldis.adapters.sql.store import open_sql_store
 from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.channels import Channel, ChannelType
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, first_id_at
-from aldis.domain.messages import Kind
+from aldis.domain.messages import Kind, Message
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import LaneHead
+from aldis.ports.announcements import LanePassage, Passed, ReadPassage
+from aldis.ports.broadcasts import Listener
 from aldis.ports.store import (
     Conversation,
     Due,
@@ -471,6 +473,57 @@ async def test_an_old_message_that_must_stay_does_not_stop_the_trimming(store: S
     assert (await store.heads([BOB]))[BOB, "e"].floor == 2
 
 
+# What moves have passed
+
+
+def passed(of: Message, step: Step, user: UserId = BOB) -> Passed:
+    return Passed(step, user, NOW, of.id, of.conversation_id, of.seq, of.kind, of.channel, of.sender)
+
+
+async def test_moves_in_lanes_have_passed_others_messages(store: Store) -> None:
+    """Those between the ends, in the order of the moves and then of positions; one's own are left out."""
+    first, own, third = message(1), message(2, sender=BOB), message(3)
+    await store_messages(store, first, own, third)
+    news = message(1, conversation=NEWS, sender=None)
+    await store_messages(store, news, conversation=NEWS)
+
+    found = await store.passed_in_lanes(
+        [
+            LanePassage(Step.ACKED, BOB, "s", 2, 4, NOW),
+            LanePassage(Step.SENT, BOB, "s", 0, 2, NOW),
+            LanePassage(Step.SENT, BOB, "e", 0, 9, NOW),
+            LanePassage(Step.SENT, ALICE, "s", 0, 9, NOW),
+        ]
+    )
+
+    assert found == [
+        passed(third, Step.ACKED), passed(news, Step.ACKED), passed(first, Step.SENT), passed(own, Step.SENT, ALICE)
+    ]  # fmt: skip
+
+
+async def test_read_marks_have_passed_others_messages(store: Store) -> None:
+    """Those between the ends, whatever their lane; nothing is told of broadcasts, nor of a stranger."""
+    messages = [message(1), message(2, sender=BOB), message(3)]
+    await store_messages(store, *messages)
+    everyone = Conversation(ConversationId("all"), Kind.NOTIFICATION, "all", (), broadcast=True)
+    async with store.begin() as transaction:
+        await transaction.open_conversation(everyone.id, everyone.channel)
+        await transaction.put_listeners([Listener(everyone.id, BOB, 0, 0)])
+        await transaction.extend_conversations([Growth(everyone, 1, MessageId("m"))])
+        await transaction.insert_messages([message(1, conversation=everyone, sender=None, at=NOW + 9)])
+
+    found = await store.passed_by_reading(
+        [
+            ReadPassage(BOB, TALK.id, 0, 3, NOW),
+            ReadPassage(BOB, TALK.id, 3, 9, NOW),
+            ReadPassage(BOB, everyone.id, 0, 1, NOW),
+            ReadPassage(UserId("carol"), TALK.id, 0, 3, NOW),
+        ]
+    )
+
+    assert found == [passed(messages[0], Step.READ), passed(messages[2], Step.READ)]
+
+
 # Devices, receipts, marks
 
 
@@ -621,6 +674,8 @@ async def test_empty_lists_are_fine(store: Store) -> None:
         await transaction.delete_outbox([])
     assert await store.entries([]) == []
     assert await store.states([]) == []
+    assert await store.passed_in_lanes([]) == []
+    assert await store.passed_by_reading([]) == []
 
 
 async def test_a_store_that_answers_passes_its_check(store: Store) -> None:

@@ -12,7 +12,7 @@ from servers.place import ServerFailed, find_program, write_private
 from servers.ports import HOST, free_port
 from servers.server import Server
 
-DATABASES = 256  # one for each test that is under way, and then some
+DATABASES = 256  # one for each test that is under way, and then some; a Cluster has one
 ANSWER_SECONDS = 2.0
 Answer = str | None | list["Answer"]
 
@@ -21,7 +21,6 @@ bind {host}
 port {port}
 requirepass {password}
 masterauth {password}
-databases {databases}
 dir {folder}
 save ""
 appendonly no
@@ -38,7 +37,7 @@ class RedisServer(Server):
         super().__init__(guard=guard, folder=folder)
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
-        self._settings = settings
+        self._settings = {"databases": str(DATABASES)} | settings
         self._databases = 0
 
     @property

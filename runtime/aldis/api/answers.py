@@ -8,10 +8,13 @@ from fastapi import Response
 
 from aldis.domain.ids import created_ms, rfc3339
 from aldis.domain.messages import Stored
+from aldis.domain.scheduling import ScheduledState, due_ms_of
 from aldis.domain.status import RecipientStatus
-from aldis.ports.store import ConversationRow
+from aldis.ports.store import ConversationRow, Store
+from aldis.services.find_scheduled import Outcome, follow_scheduled
 from aldis.services.message_status import MessageStatus, Milestone
 from aldis.services.render import message_json
+from aldis.services.schedule_sends import Scheduled, ShownDraft, show_draft
 
 
 def json_answer(
@@ -45,6 +48,65 @@ def broadcast_answer(stored: Stored, channel: str) -> dict[str, Any]:
         "seq": stored.seq,
         "created_at": rfc3339(created_ms(stored.message_id)),
         "duplicate": stored.duplicate,
+    }
+
+
+async def scheduled_receipt(scheduled: Scheduled, owner: str, *, store: Store) -> dict[str, Any]:
+    """What a scheduled send is answered with: when it is new, and when it is repeated."""
+    receipt = {
+        "scheduled_id": scheduled.id,
+        "send_at": rfc3339(due_ms_of(scheduled.id)),
+        "duplicate": scheduled.duplicate,
+        "state": ScheduledState.WAITING,
+    }
+    if not scheduled.duplicate:
+        return receipt
+    outcome = await follow_scheduled(owner, scheduled.id, store=store)
+    return {**receipt, "state": outcome.state, **_sent_part(outcome)}
+
+
+def scheduled_answer(outcome: Outcome) -> dict[str, Any]:
+    """A scheduled send as its backend sees it; of one that was sent only its messages are known."""
+    row = outcome.row
+    draft = show_draft(row.draft) if row is not None else ShownDraft()
+    channels = [draft.channel, draft.to_channel, *(message.channel for message in outcome.messages)]
+    return {
+        "scheduled_id": outcome.id,
+        "send_at": rfc3339(due_ms_of(outcome.id)),
+        "state": outcome.state,
+        "reason": msgspec.Raw(row.reason.encode()) if row is not None and row.reason is not None else None,
+        "to": _recipients_answer(draft) or None,
+        "channel": next((channel for channel in channels if channel is not None), None),
+        "from": {"user": draft.from_user} if draft.from_user is not None else None,
+        "client_id": draft.client_id,
+        "created_at": rfc3339(row.created_at) if row is not None else None,
+        **_sent_part(outcome),
+    }
+
+
+def _recipients_answer(draft: ShownDraft) -> dict[str, Any]:
+    named = {
+        "user": draft.to_user,
+        "users": draft.to_users,
+        "conversation": draft.to_conversation,
+        "channel": draft.to_channel,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _sent_part(outcome: Outcome) -> dict[str, Any]:
+    if outcome.state is not ScheduledState.SENT:
+        return {}
+    return {
+        "messages": [
+            {
+                "message_id": message.id,
+                "conversation_id": message.conversation_id,
+                "seq": message.seq,
+                "created_at": rfc3339(message.created_at),
+            }
+            for message in outcome.messages
+        ]
     }
 
 

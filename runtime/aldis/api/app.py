@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from aldis import __version__
 from aldis.api import (
     admin,
+    batch,
     blocks,
     conversations,
     events,
@@ -16,11 +17,12 @@ from aldis.api import (
     operations,
     page,
     presence,
+    scheduled,
     schemas,
     subscriptions,
 )
 from aldis.api.access import Access
-from aldis.api.dependencies import ApiDependencies
+from aldis.api.dependencies import BATCH_PATH, ApiDependencies
 from aldis.api.door import Door
 from aldis.api.errors import MEDIA_TYPE, add_error_table
 from aldis.api.limits import BodyLimit
@@ -43,10 +45,10 @@ def build_app(api: ApiDependencies) -> FastAPI:
     )
     app.state.api = api
     add_error_table(app)
-    app.add_middleware(BodyLimit, limit=api.limits.body_bytes)
+    app.add_middleware(BodyLimit, limit=api.limits.body_bytes, larger={BATCH_PATH: api.limits.batch_bytes})
     app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
-    for room in (messages, conversations, blocks, presence, subscriptions, events, operations, page):
+    for room in (messages, batch, scheduled, conversations, blocks, presence, subscriptions, events, operations, page):
         app.include_router(room.router)
     for router in admin.ROUTERS:
         app.include_router(router)

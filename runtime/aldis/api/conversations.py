@@ -9,13 +9,14 @@ from aldis.api import answers, schemas
 from aldis.api.auth import CallingUser
 from aldis.api.dependencies import Api
 from aldis.api.paging import CONVERSATION_PLACE, HISTORY_PLACE, decode_place, encode_place
-from aldis.domain.ids import ConversationId, DeviceId
+from aldis.domain.ids import ConversationId, DeviceId, MessageId
 from aldis.domain.messages import Kind
 from aldis.domain.streams import SOURCES
 from aldis.services.check_acknowledgement import check_acknowledgement
 from aldis.services.list_conversations import find_conversation, list_conversations
 from aldis.services.read_badge import read_badge
 from aldis.services.read_history import read_history
+from aldis.services.read_thread import read_thread
 from aldis.services.render import message_json
 from aldis.services.set_conversation import set_conversation
 
@@ -55,17 +56,16 @@ async def get_history(
     caller: CallingUser,
     api: Api,
 ) -> Response:
-    """A conversation's messages: newest first (below `before`), or oldest first above `after`."""
+    """Messages of a conversation, or of one thread: newest first (below `before`), or oldest first above `after`."""
     direction, seq = place_of(query)
     await api.subscriptions.greet(caller.user)
-    page = await read_history(
-        ConversationId(conversation_id),
-        caller.user,
-        before=seq if direction == "before" else None,
-        after=seq if direction == "after" else None,
-        limit=query.limit,
-        store=api.store,
-    )
+    before, after = (seq, None) if direction == "before" else (None, seq)
+    where, user = ConversationId(conversation_id), caller.user
+    if query.thread is not None:
+        root = MessageId(query.thread)
+        page = await read_thread(where, root, user, before=before, after=after, limit=query.limit, store=api.store)
+    else:
+        page = await read_history(where, user, before=before, after=after, limit=query.limit, store=api.store)
     now_ms = api.clock.now_ms()
     answer = {
         "items": [msgspec.Raw(message_json(message, now_ms)) for message in page.items],

@@ -8,10 +8,9 @@ import msgspec
 from fastapi import Depends, Request
 
 from aldis.api.administration import AdminDependencies
+from aldis.api.body_room import BodyRoom
 from aldis.domain.content import MAX_CONTENT_BYTES
-from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import MAX_NAME, ConversationId, DeviceId, UserId
-from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import Source
 from aldis.ports.clock import Clock
 from aldis.ports.http_streams import HttpStreams
@@ -21,17 +20,12 @@ from aldis.ports.store import Store
 from aldis.services.address_gate import AddressGate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator
+from aldis.services.bulk_sends import BulkSends, Committer
 from aldis.services.compose import ChannelLookup
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.telemetry.metrics import Metrics
-
-
-class Committer(Protocol):
-    """Stores messages in groups; answers each in its place."""
-
-    async def send(self, commands: Sequence[SendMessage]) -> list[Stored | Rejected | Unavailable]:
-        """Store them; an answer `Stored` means committed."""
-        ...
 
 
 class Moves(Protocol):
@@ -87,12 +81,17 @@ class OpenConnection(NamedTuple):
     since_ms: int
 
 
+BATCH_PATH = "/v1/messages:batch"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
     """What one request may bring."""
 
     content_bytes: int = MAX_CONTENT_BYTES
     recipients: int = 1_000
+    batch_bytes: int = 8 * 1024 * 1024  # of a batch: a thousand messages of 8 KiB
+    batch_recipients: int = 10_000  # of all its messages together
 
     @property
     def body_bytes(self) -> int:
@@ -110,7 +109,10 @@ class ApiDependencies:
 
     store: Store
     committer: Committer
+    bulk: BulkSends
+    schedules: ScheduleCommitter
     moves: Moves
+    reviser: Reviser
     subscriptions: Subscriptions
     streams: HttpStreams
     authenticator: Authenticator
@@ -125,6 +127,7 @@ class ApiDependencies:
     connections: Callable[[], Sequence[tuple[str, str | None, str, int]]] | None
     encoder: msgspec.json.Encoder
     limits: RequestLimits = field(default_factory=RequestLimits)
+    bodies: BodyRoom = field(default_factory=BodyRoom)
     gate: AddressGate | None = None
     admin: AdminDependencies = field(default_factory=AdminDependencies)
 

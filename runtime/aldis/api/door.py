@@ -1,4 +1,4 @@
-"""What a request must pass before anything is done for it: its address's limits, and its caller's when it sends.
+"""What a request must pass before anything is done for it: its address's limits, and its caller's when it writes.
 
 A flood is refused here for a fraction of what a request costs behind: no route is looked up, no body is read or parsed,
 nothing is awaited. Who is not known without a look into the database goes on, and is found or refused behind.
@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aldis.api.dependencies import ApiDependencies
+from aldis.api.dependencies import BATCH_PATH, ApiDependencies
 from aldis.api.errors import to_response
 from aldis.api.limits import rate_limited, spent_bucket
 from aldis.domain.callers import Caller
 from aldis.domain.errors import AldisError, Rejected
 
-SENDS = ("POST", "/v1/messages")
+MESSAGES = "/v1/messages"
+POSTS = frozenset({MESSAGES, BATCH_PATH})
 
 
 class Door:
@@ -32,7 +33,7 @@ class Door:
         headers: dict[str, str] = {}
         try:
             self._check_address(scope)
-            if (scope["method"], scope["path"]) == SENDS:
+            if _writes(scope):
                 self._check_sender(scope, headers)
         except Rejected as error:
             self._api.metrics.rejected.labels(code=error.code).inc()
@@ -64,3 +65,9 @@ class Door:
             return self._api.authenticator.recognise(given)
         except AldisError:
             return None  # refused behind, where it is counted
+
+
+def _writes(scope: Scope) -> bool:
+    """Whether it costs of what its caller may write: sends, or an edit."""
+    method, path = str(scope["method"]), str(scope["path"])
+    return (method == "POST" and path in POSTS) or (method == "PATCH" and path.startswith(f"{MESSAGES}/"))

@@ -19,7 +19,7 @@ from aldis.ports.store import Unstorable
 MEDIA_TYPE = "application/problem+json"
 PROBLEMS = "tag:aldis.dev,2026:problem:"  # RFC 4151: names a problem for ever, and promises no page behind it
 MAX_WORDS = 300  # characters of a caller's own field names that we repeat
-NOT_SUPPORTED_YET = frozenset({"send_at", "push", "to.channel"})
+NOT_SUPPORTED_YET = frozenset({"push", "to.channel"})
 BACKENDS_ONLY = frozenset({"send_at", "push"})
 _CODE_OF_STATUS = {400: "bad_json", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _VARIANTS = {"text", "json"}  # pydantic names the variant of `content` in a path; callers do not write it
@@ -165,7 +165,7 @@ def _headers_of(error: Rejected | Unavailable, status: int) -> dict[str, str]:
         case 401:
             headers["www-authenticate"] = "Bearer"
         case 413:
-            headers["connection"] = "close"  # what is left of the body is not read
+            headers["connection"] = "close"  # what is left of the body is not taken
         case _:
             pass
     return headers

@@ -4,7 +4,10 @@ A body that is too large is refused while it streams in, before anything has par
 `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), on refusals too.
 """
 
+import asyncio
 import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from fastapi import Request
@@ -17,37 +20,72 @@ from aldis.domain.callers import Caller, UserCaller
 from aldis.domain.errors import Rejected
 from aldis.ports.limiter import Rate
 
+LINGER_BYTES = 16 * 1024 * 1024  # of a refused body that are taken and dropped while its sender hears the refusal
+LINGER_SECONDS = 5.0
+
 
 class BodyLimit:
-    """ASGI: lets at most `limit` bytes of a body through."""
+    """ASGI: lets at most `limit` bytes of a body through; paths in `larger` have limits of their own.
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    What follows is taken and dropped for a while: closing with bytes unread resets the connection, and most clients
+    send to the end before they read, so they would hear of a broken connection and not of the limit.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by what is declared, then by what comes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = _Body(self._larger.get(scope["path"], self._limit), receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._limit:
-            await to_response(too_large(self._limit))(scope, receive, send)
+        if declared.isdecimal() and int(declared) > body.limit:
+            body.is_refused = True
+            await to_response(too_large(body.limit))(scope, receive, body.send)
             return
-        await self._app(scope, self._counting(receive), send)
+        await self._app(scope, body.receive, body.send)
 
-    def _counting(self, receive: Receive) -> Receive:
-        taken = 0
 
-        async def count() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise too_large(self._limit)
-            return message
+class _Body:
+    """A request's body on its way in, and the answer to it on its way out."""
 
-        return count
+    def __init__(self, limit: int, receive: Receive, send: Send) -> None:
+        self.limit = limit
+        self.is_refused = False
+        self._taken = 0
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        """The next piece, if it is within the limit."""
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > self.limit:
+            self.is_refused = True
+            raise too_large(self.limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Answer; a refusal waits for its reader before the connection ends, or the end would overtake it."""
+        if not self.is_refused or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._drop_rest()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _drop_rest(self) -> None:
+        dropped, is_more = 0, True
+        while is_more and dropped < LINGER_BYTES:
+            message = await self._receive()
+            dropped += len(message.get("body", b""))
+            is_more = message.get("more_body", False)
 
 
 def too_large(limit: int) -> Rejected:
@@ -81,6 +119,43 @@ def spent_bucket(caller: Caller, api: ApiDependencies) -> Spent | None:
         return None
     wait_ms = api.limiter.take(key, rate)
     return Spent(name, rate, wait_ms, rate_limit_headers(name, rate, 0)) if wait_ms else None
+
+
+def take_in_turn(request: Request, caller: Caller, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """Take the tokens of several sends in their order: None for each that had them, else the refusal with its wait.
+
+    Once one has to wait, so have all that follow, or its turn would come after theirs.
+    """
+    key, name, rate = bucket_of(caller, api)
+    waits = _waits(key, rate, costs, api)
+    headers = rate_limit_headers(name, rate, api.limiter.remaining(key, rate))
+    request.state.rate_limit_headers = headers
+    return [rate_limited(Spent(name, rate, wait, headers)) if wait else None for wait in waits]
+
+
+async def take_channel_in_turn(name: str, costs: Sequence[int], api: ApiDependencies) -> list[Rejected | None]:
+    """The same from the limit that a channel has for all backends together."""
+    channel = await api.channel(name)
+    if channel is None or channel.messages_per_second is None:
+        return [None] * len(costs)
+    rate = channel_rate(channel.messages_per_second, api.limits.recipients)
+    waits = _waits(f"channel:{name}", rate, costs, api)
+    return [rate_limited(Spent("channel", rate, wait, {})) if wait else None for wait in waits]
+
+
+def _waits(key: str, rate: Rate, costs: Sequence[int], api: ApiDependencies) -> list[int]:
+    """The ms that each has to wait: for the tokens of those before it, too."""
+    costs = [min(cost, rate.burst) for cost in costs]
+    if (together := sum(costs)) <= rate.burst and api.limiter.take(key, rate, together) == 0:
+        return [0] * len(costs)
+    waits: list[int] = []
+    while len(waits) < len(costs) and not (wait_ms := api.limiter.take(key, rate, costs[len(waits)])):
+        waits.append(0)
+    behind = 0
+    for cost in costs[len(waits) :]:
+        waits.append(wait_ms + math.ceil(behind * 1000 / rate.per_second))
+        behind += cost
+    return waits
 
 
 async def take_channel_tokens(

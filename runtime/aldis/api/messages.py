@@ -1,4 +1,4 @@
-"""`/v1/messages`: sending, and what became of a message."""
+"""`/v1/messages`: sending, editing, deleting, and what became of a message."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,17 +9,22 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from aldis.api import answers, schemas
 from aldis.api.auth import AnyCaller
-from aldis.api.dependencies import Api
+from aldis.api.dependencies import Api, ApiDependencies
 from aldis.api.errors import to_json
 from aldis.api.limits import take_channel_tokens, take_tokens
 from aldis.api.paging import RECIPIENT_PLACE, decode_place, encode_place
+from aldis.domain.callers import BackendCaller, Caller
 from aldis.domain.content import json_content, text_content
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId, UserId
-from aldis.domain.messages import Kind, SendMessage, Stored
+from aldis.domain.messages import Kind, Sender, SendMessage, Stored
+from aldis.domain.scheduling import parse_time
 from aldis.domain.streams import Priority
 from aldis.services.compose import Draft, compose
+from aldis.services.find_own_message import find_own_message
 from aldis.services.message_status import read_message_status, read_timeline
+from aldis.services.render import message_json
+from aldis.services.schedule_sends import Scheduled, ScheduleSend
 
 router = APIRouter(tags=["messages"])
 
@@ -28,7 +33,10 @@ Outcome = Stored | Rejected | Unavailable
 
 
 @router.post(
-    "/v1/messages", status_code=201, response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast
+    "/v1/messages",
+    status_code=201,
+    response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast,
+    responses={202: {"model": schemas.ScheduledReceipt, "description": "It waits for its `send_at`."}},
 )
 async def send_message(
     body: schemas.SendBody,
@@ -44,6 +52,8 @@ async def send_message(
     take_tokens(request, caller, cost, api)
     await take_channel_tokens(request, caller, draft.to_channel or draft.channel, cost, api)
     commands = await compose(draft, caller, store_channel=api.channel, now_ms=api.clock.now_ms())
+    if draft.send_at is not None:
+        return await _schedule(draft, caller, commands, request, api)
     outcomes = await api.committer.send(commands)
     check_any_stored(outcomes)
     headers = dict(request.state.rate_limit_headers)
@@ -51,6 +61,31 @@ async def send_message(
         headers["Idempotent-Replayed"] = "true"
     answer = to_answer(commands, outcomes, is_several=body.to.users is not None)
     return answers.json_answer(answer, api.encoder, status=201, headers=headers)
+
+
+async def _schedule(
+    draft: Draft, caller: Caller, commands: Sequence[SendMessage], request: Request, api: ApiDependencies
+) -> Response:
+    (answer,) = await api.schedules.schedule([schedule_of(draft, caller, commands)])
+    if not isinstance(answer, Scheduled):
+        raise answer
+    headers = dict(request.state.rate_limit_headers)
+    if draft.request_key is not None and answer.duplicate:
+        headers["Idempotent-Replayed"] = "true"
+    receipt = await answers.scheduled_receipt(answer, owner_of(caller), store=api.store)
+    return answers.json_answer(receipt, api.encoder, status=202, headers=headers)
+
+
+def schedule_of(draft: Draft, caller: Caller, commands: Sequence[SendMessage]) -> ScheduleSend:
+    """The send to be scheduled; users' drafts have been refused before."""
+    return ScheduleSend(owner=owner_of(caller), draft=draft, commands=commands)
+
+
+def owner_of(caller: Caller) -> str:
+    """The scope of a backend, whichever of its keys it uses. Raises `Rejected` for a user."""
+    if not isinstance(caller, BackendCaller):
+        raise Rejected("forbidden", "this is for backends: users cannot schedule")
+    return Sender(backend=caller.name).scope
 
 
 def check_recipients(body: schemas.SendBody, limit: int) -> None:
@@ -77,6 +112,7 @@ def to_draft(body: schemas.SendBody, request_key: str | None, *, content_bytes: 
         client_id=body.client_id,
         request_key=request_key,
         fingerprint=fingerprint_of(body, content) if request_key is not None else None,
+        send_at=parse_time(body.send_at, "send_at") if body.send_at is not None else None,
     )
 
 
@@ -143,6 +179,28 @@ async def get_message(
     following = status.recipients.next
     place = encode_place(following) if following is not None else None
     return answers.json_answer(answers.status_answer(status, now_ms, place=place), api.encoder)
+
+
+@router.patch("/v1/messages/{message_id}", response_model=schemas.MessageAnswer)
+async def edit_message(
+    message_id: MessagePath, body: schemas.EditBody, caller: AnyCaller, api: Api, request: Request
+) -> Response:
+    """Let a message of mine say something else. All who have it are told; its place stays."""
+    content = to_content(body.content, api.limits.content_bytes)
+    take_tokens(request, caller, 1, api)
+    message, conversation = await find_own_message(MessageId(message_id), caller, store=api.store)
+    await take_channel_tokens(request, caller, message.channel, 1, api)
+    now_said = await api.reviser.edit(message, conversation, content)
+    answer = msgspec.Raw(message_json(now_said, api.clock.now_ms()))
+    return answers.json_answer(answer, api.encoder, headers=request.state.rate_limit_headers)
+
+
+@router.delete("/v1/messages/{message_id}", status_code=204, response_class=Response)
+async def delete_message(message_id: MessagePath, caller: AnyCaller, api: Api) -> Response:
+    """Take away what a message of mine says, for good; its place stays. All who have it are told, once."""
+    message, conversation = await find_own_message(MessageId(message_id), caller, store=api.store)
+    await api.reviser.delete(message, conversation)
+    return Response(status_code=204)
 
 
 @router.get("/v1/messages/{message_id}/timeline", response_model=schemas.Timeline)

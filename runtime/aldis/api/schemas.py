@@ -11,6 +11,7 @@ from aldis.services.pages import MAX_PAGE
 from aldis.services.read_presence import MAX_WATCHED
 
 DEFAULT_PAGE = 50
+MAX_BATCH = 1_000  # messages of one call
 
 Name = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}$")]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -86,6 +87,25 @@ class SendBody(Taken):
     expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN, description="Seconds.")] | None = None
     reply_to: Uuid | None = None
     client_id: ClientId | None = None
+    send_at: Annotated[str, Field(max_length=64, description="RFC 3339. For backends.")] | None = None
+
+
+class BatchItem(SendBody):
+    """One of the messages of a batch; its `client_id` makes the batch repeatable."""
+
+    client_id: ClientId
+
+
+class BatchBody(Taken):
+    """Messages to be sent in this order, at most a thousand."""
+
+    messages: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class EditBody(Taken):
+    """What a message is to say now."""
+
+    content: Annotated[TextContent | JsonContent, Field(discriminator="type")]
 
 
 class ReadBody(Taken):
@@ -147,8 +167,9 @@ class ConversationsQuery(Asked):
 
 
 class HistoryQuery(Asked):
-    """A page of a conversation: at most one of `before`, `after` and `cursor`."""
+    """A page of a conversation, or of one thread in it: at most one of `before`, `after` and `cursor`."""
 
+    thread: Annotated[Uuid, Field(description="The message that the thread began with.")] | None = None
     before: Position | None = None
     after: Position | None = None
     cursor: PageCursor | None = None
@@ -243,6 +264,86 @@ class SentBroadcast(Given):
     seq: int
     created_at: str
     duplicate: bool
+
+
+class SentOfScheduled(Given):
+    """A message that was sent when it was due."""
+
+    message_id: str
+    conversation_id: str
+    seq: int
+    created_at: str
+
+
+class ScheduledReceipt(Given):
+    """A send that waits for its time; repeated later, it also tells what became of it."""
+
+    scheduled_id: str
+    send_at: str
+    duplicate: bool
+    state: Literal["waiting", "failed", "sent", "cancelled"]
+    messages: list[SentOfScheduled] | None = None
+
+
+class ScheduledReason(Given):
+    """Why a send was refused when it was due."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class ScheduledTo(Given):
+    """To whom it goes: one of these."""
+
+    user: str | None = None
+    users: list[str] | None = None
+    conversation: str | None = None
+    channel: str | None = None
+
+
+class ScheduledFrom(Given):
+    """In whose name."""
+
+    user: str
+
+
+class ScheduledAnswer(Given):
+    """A scheduled send as its backend sees it. Of one that was sent only the messages are left."""
+
+    scheduled_id: str
+    send_at: str
+    state: Literal["waiting", "failed", "sent"]
+    reason: ScheduledReason | None
+    to: ScheduledTo | None
+    channel: str | None
+    from_: ScheduledFrom | None = Field(default=None, alias="from")
+    client_id: str | None
+    created_at: str | None
+    messages: list[SentOfScheduled] | None = None
+
+
+class ScheduledAnswers(Given):
+    """Soonest first."""
+
+    items: list[ScheduledAnswer]
+    next: str | None
+
+
+class BatchResult(Given):
+    """The answer to one message of a batch: its `index`, the `status` that it would have had alone, and that answer."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    index: int
+    status: int
+    error: ErrorOfOne | None = None
+
+
+class BatchAnswer(Given):
+    """One result for each message, in their order."""
+
+    results: list[BatchResult]
 
 
 class MessageSender(Given):

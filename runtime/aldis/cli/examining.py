@@ -12,15 +12,16 @@ from typing import Any
 
 from aldis import __version__
 from aldis.adapters.sql.inspection import known_revisions
-from aldis.bootstrap import fetch_issuer_keys, inspect_database, is_served
+from aldis.bootstrap import ask_broker, fetch_issuer_keys, inspect_database, is_served
 from aldis.cli import folder
-from aldis.cli.checks import configuration, database, jwks, machine, storage
+from aldis.cli.checks import broker, configuration, database, jwks, machine, storage
 from aldis.cli.checks import server as serving
 from aldis.cli.checks.finding import Finding, Outcome, fail, guarded
 from aldis.cli.checks.secret import check_secret
 from aldis.cli.server import Server, server_at
 from aldis.cli.tables import print_json
 from aldis.cli.terminal import Paint, escape, paint_for, paint_plain
+from aldis.domain.amqp_address import parse_amqp_address
 from aldis.settings import HMAC, Settings
 
 PAGES_SECONDS = 20.0  # for the check of the database's pages, unless all of them are wanted
@@ -64,6 +65,7 @@ def _all_checks(order: Order, settings: Settings | None, of_settings: Sequence[F
         yield from _check_database(settings, seconds=None if order.is_full else PAGES_SECONDS)
         yield from _check_server(settings, order.server)
         yield from _check_jwks(settings)
+        yield from _check_broker(settings)
 
 
 def _check_folder(settings: Settings) -> Iterator[Finding]:
@@ -112,6 +114,12 @@ def _check_jwks(settings: Settings) -> Iterator[Finding]:
         yield jwks.check_jwks(
             rules.jwks_url, rules.allowed - {HMAC}, fetch=lambda url: asyncio.run(fetch_issuer_keys(url))
         )
+
+
+def _check_broker(settings: Settings) -> Iterator[Finding]:
+    if settings.rabbitmq_url is not None:
+        address = parse_amqp_address(settings.rabbitmq_url.get_secret_value())
+        yield from broker.check_broker(address, ask=lambda node: asyncio.run(ask_broker(address, node)))
 
 
 def render(finding: Finding, paint: Paint) -> list[str]:

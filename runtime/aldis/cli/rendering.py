@@ -21,12 +21,22 @@ def render_event(event: Event, *, paint: Paint, now: datetime) -> str:
 
 
 def render_message(message: Mapping[str, Any], type_: str, *, paint: Paint, zone: tzinfo | None) -> str:
-    """The line of a message."""
+    """The line of a message as it is now, with the time when it was sent; what is gone says so instead of a text."""
     time = paint(escape(time_of(message, zone)), "dim")
     sender = paint(escape(sender_of(message)), "sender")
     urgency = paint(escape(f" [{message['priority']}]"), "alarm") if message.get("priority") in URGENT else ""
-    change = paint(escape(f" [{type_.rpartition('.')[2]}]"), "dim") if type_ != "message" else ""
+    became = change_of(message, type_)
+    change = paint(escape(f" [{became}]"), "dim") if became else ""
     return f"{time}  {escape(place_of(message))}  {sender}{urgency}{change}: {escape(text_of(message))}"
+
+
+def change_of(message: Mapping[str, Any], type_: str) -> str:
+    """What has become of a message that can still be read, in a word; nothing of one that is as it was sent."""
+    if not isinstance(message.get("content"), Mapping):
+        return ""
+    if message.get("edited_at") is not None:
+        return "edited"
+    return type_.rpartition(".")[2] if type_ != "message" else ""
 
 
 def time_of(message: Mapping[str, Any], zone: tzinfo | None) -> str:

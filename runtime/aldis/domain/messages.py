@@ -1,9 +1,10 @@
-"""Messages and the commands that make them."""
+"""Messages, the commands that make them, and what becomes of one that is edited or deleted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from aldis.domain.ids import ConversationId, MessageId, UserId, created_ms
+from aldis.domain.scheduling import Lease
 from aldis.domain.streams import Lane, Priority, lane_of
 
 
@@ -41,7 +42,7 @@ class SendMessage:
 
     `content` is its JSON, already checked; `expires_at` Unix milliseconds; `request_key` an Idempotency-Key with the
     fingerprint of its body. `begins`: it may be the first of a conversation where users may only go on. `own_channels`
-    are those that the sending key is for; empty means every channel.
+    are those that the sending key is for; empty means every channel. `lease`: that of the scheduled send it comes from.
     """
 
     message_id: MessageId
@@ -60,6 +61,7 @@ class SendMessage:
     everyone: bool = False  # a broadcast that all hear, whether they have subscribed or not
     begins: bool = False
     own_channels: frozenset[str] = frozenset()
+    lease: Lease | None = None
 
     @property
     def lane(self) -> Lane:
@@ -67,10 +69,19 @@ class SendMessage:
         return lane_of(self.priority)
 
     @property
-    def keys(self) -> list[str]:
-        """The idempotency keys it holds within its sender's scope."""
-        client = [f"c:{self.client_id}"] if self.client_id is not None else []
-        return client + ([f"h:{self.request_key}"] if self.request_key is not None else [])
+    def keys(self) -> list[tuple[str, str]]:
+        """The idempotency keys it holds, each with its scope: its sender's own, or those of the scheduled send."""
+        if self.lease is not None:
+            return [(self.lease.claim_scope, self.conversation_id)]
+        return request_keys(self.sender, self.client_id, self.request_key)
+
+
+def request_keys(sender: Sender, client_id: str | None, request_key: str | None) -> list[tuple[str, str]]:
+    """The keys under which a sender's request is known, each with its scope."""
+    keys = [(sender.scope, f"c:{client_id}")] if client_id is not None else []
+    if request_key is not None:
+        keys.append((sender.scope, f"h:{request_key}"))
+    return keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +112,27 @@ class Message:
     def lane(self) -> Lane:
         """The lane it rides in."""
         return lane_of(self.priority)
+
+    def gone_at(self, now_ms: int) -> Gone | None:
+        """Why there is nothing left to read at `now_ms`; None while there is."""
+        if self.gone is None and self.expires_at is not None and self.expires_at <= now_ms:
+            return Gone.EXPIRED
+        return self.gone
+
+
+def edited(message: Message, content: bytes, now_ms: int) -> Message:
+    """The message with another content."""
+    return replace(message, content=content, edited_at=now_ms)
+
+
+def deleted(message: Message) -> Message:
+    """What its sender leaves of a message: its place. There is nothing in it that could expire any more."""
+    return replace(message, content=None, gone=Gone.DELETED, edited_at=None, expires_at=None)
+
+
+def purged(message: Message) -> Message:
+    """What is left of a message of one who was erased: its place, and nothing that he gave."""
+    return replace(message, content=None, gone=Gone.PURGED, client_id=None, edited_at=None)
 
 
 @dataclass(frozen=True, slots=True)

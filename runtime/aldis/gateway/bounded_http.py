@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with an end to a request's head: anyone may send one, before anybody knows who it is.
 
 The parser keeps a head until it is whole; neither it nor uvicorn says how long that may take, or how large it may be.
+Nor does uvicorn say how much may follow of the body of a request that has been answered, which it drops.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD = (
     64 * 1024
 )  # bytes of a head, or of what else stands apart from a body; tokens and cookies take a few thousand
+MAX_DROPPED = 16 * 1024 * 1024  # bytes of a body after its answer; whoever sends on does not listen
 HEAD_SECONDS = 10.0  # for a head, the first as well as a later one that has begun
 
 
@@ -18,6 +20,7 @@ class BoundedHttp(HttpToolsProtocol):
     """One HTTP connection. Bodies are bounded by the application."""
 
     _apart = 0  # bytes since the last piece of a body, or since a head was whole
+    _dropped = 0  # bytes of this request's body that came after its answer
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -39,7 +42,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._apart = 0
+        self._apart = self._dropped = 0
         self._stop_waiting()
         super().on_headers_complete()
 
@@ -47,6 +50,10 @@ class BoundedHttp(HttpToolsProtocol):
         """A body is handed on and not kept."""
         self._apart = 0
         super().on_body(body)
+        if self.cycle is not None and self.cycle.response_complete:
+            self._dropped += len(body)
+            if self._dropped > MAX_DROPPED and not self.transport.is_closing():
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         """What follows is another request."""

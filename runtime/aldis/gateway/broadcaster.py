@@ -3,10 +3,13 @@
 A broadcast is framed once and its bytes are written to each transport. It is handed on only if it is the next one, and
 only if the audience is known as of the moment it was committed; else what is missing is read first. So a connection is
 given all it hears in order, whatever happens to doorbells, and nobody who subscribed before a broadcast is left out.
+
+Where a channel hides its past, not all who listen may hear of an edit: there each connection reads what is its own.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import structlog
 
@@ -19,7 +22,7 @@ from aldis.gateway.protocol import text_frame
 from aldis.ports.broadcasts import EVERYONE, AudienceChange, LoggedBroadcast
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
-from aldis.services.render import message_event, message_json
+from aldis.services.render import is_revision, message_event, message_json
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import spawn
 
@@ -41,6 +44,7 @@ class Broadcaster:
         everyone: Callable[[], Collection[Connection]],
         of_user: Callable[[UserId], Sequence[Connection]],
         feed_soon: Callable[[Connection, str], None],
+        hides_past: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -48,6 +52,7 @@ class Broadcaster:
         self._everyone = everyone
         self._of_user = of_user
         self._feed_soon = feed_soon
+        self._hides_past = hides_past
         self._position: dict[BroadcastSource, int] = dict.fromkeys(BROADCASTS, 0)
         self._rung: dict[BroadcastSource, int] = dict.fromkeys(BROADCASTS, 0)
         self._audience = 0  # the number of the last change of audiences that is in the index
@@ -179,11 +184,15 @@ class Broadcaster:
     def _hand_on(self, source: BroadcastSource, events: Sequence[BroadcastEvent]) -> None:
         """Write events to all who hear them; each run of one channel is framed once."""
         written = 0
-        for channel, everyone, run in _runs(events):
-            for part in split_events(run):
+        for run in _runs(events):
+            listeners = tuple(self._everyone() if run.everyone else self._listening.get(run.channel, ()))
+            if run.revises and self._hides_past(run.channel):
+                self._have_read(source, run.events[-1].pos, listeners)
+                continue
+            for part in split_events(run.events):
                 frame = text_frame(events_frame(source, part))
                 first, last = part[0].pos, part[-1].pos
-                for connection in tuple(self._everyone() if everyone else self._listening.get(channel, ())):
+                for connection in listeners:
                     if connection.offer_broadcast(source, first, last, frame):
                         written += len(part)
                     elif connection.is_behind(source):
@@ -191,11 +200,26 @@ class Broadcaster:
         self._position[source] = events[-1].pos
         self._written[source].inc(written)
 
+    def _have_read(self, source: BroadcastSource, position: int, listeners: Sequence[Connection]) -> None:
+        """Let connections read from the store, which knows what each of them may hear."""
+        for connection in listeners:
+            connection.hear_of(source, position)
+            if connection.is_behind(source):
+                self._feed_soon(connection, "broadcast")
 
-def _runs(events: Sequence[BroadcastEvent]) -> Iterator[tuple[str, bool, list[BroadcastEvent]]]:
-    """Neighbours of one channel together: they have one audience."""
-    for (channel, everyone), run in groupby(events, lambda event: (event.channel, event.audience == EVERYONE)):
-        yield channel, everyone, list(run)
+
+class _Run(NamedTuple):
+    """Neighbours of one channel: they have one audience. `revises`: they are edits and deletions."""
+
+    channel: str
+    everyone: bool
+    revises: bool
+    events: list[BroadcastEvent]
+
+
+def _runs(events: Sequence[BroadcastEvent]) -> Iterator[_Run]:
+    for kind, run in groupby(events, lambda of: (of.channel, of.audience == EVERYONE, is_revision(of.body))):
+        yield _Run(*kind, list(run))
 
 
 def _event(logged: LoggedBroadcast, now_ms: int) -> BroadcastEvent:

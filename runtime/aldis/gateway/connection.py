@@ -124,6 +124,14 @@ class Connection:
         self.written[source] = last
         return True
 
+    def fed(self) -> None:
+        """A feed has ended: nothing that was known of is still to be written, or nothing can be now."""
+        self.feeding = False
+
+    def hear_of(self, source: Source, position: int) -> None:
+        """There is something up to `position` that is to be read from the store."""
+        self.rung[source] = max(self.rung[source], position)
+
     def is_behind(self, source: Source) -> bool:
         """Whether there is something of `source` to be read from the store."""
         return self.rung[source] > self.written[source]

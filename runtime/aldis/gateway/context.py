@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from aldis.ports.clock import Clock
 from aldis.ports.limiter import Limiter, Rate
-from aldis.ports.presence import Presence
 from aldis.services.address_gate import AddressGate
 from aldis.services.authenticate import Authenticator
 from aldis.services.channel_lookup import ChannelDirectory
@@ -48,7 +47,6 @@ class GatewayContext:
     channels: ChannelDirectory
     typists: Typists
     watching: "Watching"
-    presence: Presence
     limiter: Limiter
     limits: GatewayLimits
     clock: Clock

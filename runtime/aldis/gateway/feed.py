@@ -33,7 +33,7 @@ async def feed(connection: Connection, *, delay: float = 0.0) -> None:
                 continue  # something urgent may have come while it drained
             await _feed_page(connection, connection.behind[0], SLOW_PAGE if slow else MAX_EVENTS)
     finally:
-        connection.feeding = False
+        connection.fed()
 
 
 async def _drained(connection: Connection) -> bool:

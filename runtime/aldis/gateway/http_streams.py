@@ -51,6 +51,12 @@ class HttpConnection(Connection):
             self.outlet.mark(self.cursor)
         return is_written
 
+    def fed(self) -> None:
+        """The same; who waits for more is told, also when nothing of it was for this user."""
+        super().fed()
+        self.outlet.mark(self.cursor)
+        self.outlet.wake()
+
     def show_life(self) -> None:
         """The client has taken what it was given, which is all the sign of life it can give."""
         self.pinged = False

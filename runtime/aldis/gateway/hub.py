@@ -21,6 +21,7 @@ from aldis.gateway.disconnect import disconnect
 from aldis.gateway.feed import feed
 from aldis.gateway.frames import batch_frames
 from aldis.gateway.protocol import text_frame
+from aldis.gateway.registration import Registration
 from aldis.ports.backplane import Disconnect, Ring
 from aldis.ports.clock import Clock
 from aldis.ports.presence import Presence
@@ -57,11 +58,10 @@ class Hub:
         metrics: Metrics,
         ping_interval: float,
         connections_per_user: int,
+        hides_past: Callable[[str], bool] = lambda _channel: True,
     ) -> None:
-        self._node = node
         self._store = store
         self._moves = moves
-        self._presence = presence
         self._clock = clock
         self._metrics = metrics
         self._ping_ms = int(ping_interval * 1000)
@@ -76,10 +76,11 @@ class Hub:
             everyone=lambda: self._all,
             of_user=lambda user: self._by_user.get(user, ()),
             feed_soon=self.feed_soon,
+            hides_past=hides_past,
         )
         self._expiring: dict[int, set[Connection]] = {}
         self._noted: list[Connection] = []
-        self._left: list[UserId] = []
+        self.registration = Registration(node=node, presence=presence, here=self._by_user.keys())
         self._delivered = {source: metrics.events_delivered.labels(source=source) for source in SOURCES}
         self._acked = {source: metrics.events_acked.labels(source=source) for source in SOURCES}
         self._tick = 0
@@ -120,7 +121,7 @@ class Hub:
         self.ended += 1
         if not own and connection.user is not None:
             del self._by_user[connection.user]
-            self._left.append(connection.user)
+            self.registration.left_nowait(connection.user)
 
     def _slot_of(self, connection: Connection) -> set[Connection]:
         """The tick at which it is asked for a sign of life."""
@@ -256,15 +257,9 @@ class Hub:
                 connection.protocol.write_frame(PING)
 
     async def _keep_registered(self) -> None:
-        left, self._left = [user for user in self._left if user not in self._by_user], []
-        if left:
-            await self._presence.withdraw(self._node, left)
-            came_back = [user for user in left if user in self._by_user]
-            if came_back:
-                await self._presence.register(self._node, came_back)
-            self.on_left([user for user in left if user not in self._by_user])
-        if not await self._presence.renew(self._node):
-            await self._presence.register(self._node, list(self._by_user))
+        gone = await self.registration.keep()
+        if gone:
+            self.on_left(gone)
 
     async def _heal_slice(self) -> None:
         """Heal so many users that all have had their turn within `HEAL_SECONDS`."""

@@ -12,7 +12,7 @@ async def open_connection(connection: Connection, wanted: ConnectDevice) -> Atta
     """Where the device starts to read. Raises `Rejected` or `Unavailable`; the connection is not attached yet."""
     context = connection.context
     context.hub.add(connection)
-    await context.presence.register(context.node, [wanted.user])
+    await context.hub.registration.came(wanted.user)
     attachment = await context.connector.connect(wanted)
     await context.hub.broadcaster.admit(connection)
     context.watching.came(wanted.user)

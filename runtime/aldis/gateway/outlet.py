@@ -128,6 +128,10 @@ class HttpOutlet:
         """Until there is something to take, or nothing will come any more."""
         await self._something.wait()
 
+    def wake(self) -> None:
+        """Let who waits look again, though nothing was written."""
+        self._something.set()
+
     def take(self) -> list[tuple[bytes, str | None]]:
         """All payloads that are kept, in order, with the cursor after each that has positions."""
         taken, self._waiting = self._waiting, []

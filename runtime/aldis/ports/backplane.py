@@ -48,7 +48,8 @@ class Parting(NamedTuple):
     other: UserId
 
 
-Ring = Batch | Knock | Broadcast | Disconnect | Whisper | Sighting | Parting
+PersonalRing = Batch | Knock | Disconnect | Whisper | Sighting | Parting  # for one user
+Ring = PersonalRing | Broadcast
 
 
 class Backplane(Protocol):

@@ -15,7 +15,10 @@ EVERYONE = -1  # in the place of an audience's number: all hear it
 
 
 class BroadcastEntry(NamedTuple):
-    """One message at one position of `be` or `bs`; `audience` numbers the last change of audiences before it."""
+    """One message at one position of `be` or `bs`; `audience` numbers the last change of audiences before it.
+
+    `revised_at` is as in a lane's entry.
+    """
 
     source: BroadcastSource
     seq: int
@@ -24,6 +27,7 @@ class BroadcastEntry(NamedTuple):
     conversation_seq: int
     audience: int
     type: EventType = MESSAGE
+    revised_at: int | None = None
 
 
 class LoggedBroadcast(NamedTuple):

@@ -50,7 +50,7 @@ class ErasureRows(Protocol):
         ...
 
     async def purge_messages(self, messages: Sequence[Message]) -> None:
-        """Take content and keys from these messages, and what waits for them: expiry, dead letters."""
+        """Take content and keys from these messages."""
         ...
 
     async def forget_states(self, keys: Sequence[tuple[UserId, str]]) -> None:
@@ -70,7 +70,7 @@ class ErasureRows(Protocol):
         ...
 
     async def replace_drafts(self, drafts: Sequence[tuple[str, str | None]]) -> None:
-        """Give scheduled sends other drafts, by id; those without one are dropped."""
+        """Give scheduled sends other drafts, by id; those without one are dropped. Either way leases on them end."""
         ...
 
     async def forget_user(self, user: UserId) -> None:

@@ -3,7 +3,8 @@
 Guarantees of every adapter:
 - What a transaction wrote is durable when `begin()`'s block has ended without an error, and all of it or none is there.
 - Positions of one (user, source) are given in commit order: a reader that sees position n sees all below it, retention
-  apart. Locks are taken in one order: keys, conversations, members, lanes, each sorted; so is every argument list.
+  apart. Locks are taken in one order: keys, conversations, members, messages that are there already, lanes, each
+  sorted; so is every argument list.
 - Several transactions may be open at once. What is called held no other transaction changes until this one has ended;
   all else is read as it is when it is asked for.
 - `Contention` is raised when a transaction lost against another and changed nothing; `Unstorable` when a row cannot be
@@ -27,10 +28,12 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Passage, Step
 from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, EventType, Lane, LaneHead, Source
 from aldis.ports.administration import AdministrationReads, AdministrationRows
+from aldis.ports.announcements import AnnouncementReads
 from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
 from aldis.ports.deliveries import DeliveryReads, DeliveryRows
 from aldis.ports.relations import RelationReads, RelationRows
 from aldis.ports.revisions import RevisionReads, RevisionRows
+from aldis.ports.scheduling import SchedulingReads, SchedulingRows
 
 T = TypeVar("T")
 
@@ -83,7 +86,10 @@ class Growth(NamedTuple):
 
 
 class LaneEntry(NamedTuple):
-    """One message at one position of one user's lane. `own`: that user sent it."""
+    """One message at one position of one user's lane. `own`: that user sent it, or there is nothing to be delivered.
+
+    `revised_at` is Unix ms of an edit or a deletion: retention counts from there, and else from the message's own time.
+    """
 
     user: UserId
     lane: Lane
@@ -93,6 +99,7 @@ class LaneEntry(NamedTuple):
     conversation_seq: int
     own: bool
     type: EventType = MESSAGE
+    revised_at: int | None = None
 
 
 class State(NamedTuple):
@@ -176,11 +183,12 @@ class Due(NamedTuple):
 
 
 class OutboxRow(NamedTuple):
-    """Events of one commit group, to be published."""
+    """Events of one commit group, to be published; `at` is when they were stored (Unix ms)."""
 
     id: int
     topic: str
     payload: bytes
+    at: int = 0
 
 
 class ConversationRow(NamedTuple):
@@ -193,7 +201,9 @@ class ConversationRow(NamedTuple):
     archived: bool = False
 
 
-class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, Protocol):
+class Transaction(
+    BroadcastRows, DeliveryRows, RevisionRows, RelationRows, AdministrationRows, SchedulingRows, Protocol
+):
     """What can be done inside one `begin()`. Argument lists are sorted by the callee where locks depend on it."""
 
     async def claim_keys(self, claims: Sequence[KeyClaim]) -> dict[tuple[str, str], KeyHolder]:
@@ -314,7 +324,7 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
     async def trim(self, before: MessageId, limit: int) -> int:
-        """Drop up to `limit` lane entries of messages older than `before`, raising floors; answer how many."""
+        """Drop up to `limit` lane entries older than `before`, raising floors; answer how many."""
         ...
 
     async def delete_keys(self, now: int, limit: int) -> int:
@@ -341,7 +351,16 @@ class Transaction(BroadcastRows, DeliveryRows, RevisionRows, RelationRows, Admin
         ...
 
 
-class Store(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads, Protocol):
+class Store(
+    BroadcastReads,
+    DeliveryReads,
+    RevisionReads,
+    RelationReads,
+    AnnouncementReads,
+    AdministrationReads,
+    SchedulingReads,
+    Protocol,
+):
     """Transactions, and reads that see all that was committed before the call (on the primary)."""
 
     epoch: str

@@ -38,9 +38,12 @@ async def put_broadcasts(
         source = broadcast_source(message.lane)
         following[source] = position = following[source] + 1
         audience = EVERYONE if everyone else number
-        entries.append(BroadcastEntry(source, position, message.channel, message.id, message.seq, audience, type_))
+        revised_at = now_ms if type_ != MESSAGE else None
+        entries.append(
+            BroadcastEntry(source, position, message.channel, message.id, message.seq, audience, type_, revised_at)
+        )
         body = message_event(message_json(message, now_ms), type_)
         events.setdefault(source, []).append(BroadcastEvent(position, body, channel=message.channel, audience=audience))
     await transaction.insert_broadcasts(entries)
-    at = min(of.message.created_at for of in announcements)
+    at = min((of.message.created_at for of in announcements if of.type == MESSAGE), default=0)
     return [Broadcast(source, tuple(of_source), at) for source, of_source in events.items()]

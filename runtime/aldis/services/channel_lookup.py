@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import structlog
 
-from aldis.domain.channels import Channel, ChatPolicies, chat_policies
+from aldis.domain.channels import Channel, ChatPolicies, History, chat_policies
 from aldis.domain.errors import Unavailable
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
@@ -33,6 +33,11 @@ class ChannelDirectory:
     def find(self, name: str) -> Channel | None:
         """The channel, if it was there at the last look."""
         return self._known.get(name)
+
+    def hides_past(self, name: str) -> bool:
+        """Whether those who join a broadcast channel later see nothing older; so it is for one that is not known."""
+        channel = self._known.get(name)
+        return channel is None or channel.history is History.HIDDEN
 
     def policies(self) -> ChatPolicies:
         """Who may chat, in the channels where not everybody may. The mapping never changes: a newer one replaces it."""

@@ -32,7 +32,10 @@ ChannelLookup = Callable[[str], Awaitable[Channel | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A send as it was asked for: exactly one of the `to_` fields; `content` is checked JSON; times in seconds."""
+    """A send as it was asked for: exactly one of the `to_` fields; `content` is checked JSON; `expires_in` in seconds.
+
+    `send_at` is Unix milliseconds, None for now. Scheduled sends are kept in this form: see `forget_drafts`.
+    """
 
     content: bytes
     to_user: str | None = None
@@ -48,6 +51,7 @@ class Draft:
     client_id: str | None = None
     request_key: str | None = None
     fingerprint: str | None = None
+    send_at: int | None = None
 
 
 async def compose(draft: Draft, caller: Caller, *, store_channel: ChannelLookup, now_ms: int) -> list[SendMessage]:
@@ -82,6 +86,7 @@ def check_user_draft(draft: Draft) -> None:
         "kind": draft.kind is Kind.NOTIFICATION,
         "from": draft.from_user is not None,
         "priority": draft.priority is Priority.URGENT,
+        "send_at": draft.send_at is not None,
     }
     for field, is_set in forbidden.items():
         if is_set:

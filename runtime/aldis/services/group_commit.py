@@ -13,8 +13,9 @@ from aldis.domain.channels import ChatPolicies
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.messages import SendMessage, Stored
 from aldis.ports.clock import Clock
-from aldis.ports.store import Store, Unstorable
+from aldis.ports.store import Store
 from aldis.services.grouping import Done, Grouper
+from aldis.services.halving import commit_or_halve
 from aldis.services.retry_contention import retry_contention
 from aldis.services.ring import Ringer
 from aldis.services.store_group import store_group
@@ -42,8 +43,14 @@ class GroupCommitter:
         self._clock = clock
         self._metrics = metrics
         self.stored = asyncio.Event()  # set after each commit: what waits for the outbox need not ask the database
-        self._shards = [
-            Grouper(self._commit, name="send", most=GROUP, bound=WAITING, metrics=metrics)
+        self._shards: list[Grouper[SendMessage, Stored]] = [
+            Grouper(
+                lambda group: commit_or_halve(group, self._store_and_ring),
+                name="send",
+                most=GROUP,
+                bound=WAITING,
+                metrics=metrics,
+            )
             for _ in range(store.concurrent_writers)
         ]
 
@@ -75,22 +82,6 @@ class GroupCommitter:
         """Wait until all that was submitted is answered."""
         for shard in self._shards:
             await shard.settle()
-
-    async def _commit(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
-        try:
-            return await self._store_and_ring(group)
-        except Unstorable:
-            if len(group) == 1:
-                return [Rejected("unstorable", "the database refuses this message; change its content")]
-        middle = len(group) // 2
-        # One after the other: the halves may share conversations, whose order must hold.
-        return await self._half(group[:middle]) + await self._half(group[middle:])
-
-    async def _half(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
-        try:
-            return await self._commit(group)
-        except Unavailable as error:
-            return [error] * len(group)  # of this half only: the other may be stored
 
     async def _store_and_ring(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
         answers, batches = await retry_contention(

@@ -75,6 +75,25 @@ class Grouper(Generic[T, R]):
         self.submit(item, done)
         return await answer
 
+    async def ask_all(self, items: Sequence[T]) -> list[R | AldisError]:
+        """Queue items and wait for their answers, in order."""
+        answers: list[R | AldisError | None] = [None] * len(items)
+        left = len(items)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(index: int, answer: R | AldisError) -> None:
+            nonlocal left
+            answers[index] = answer
+            left -= 1
+            if left == 0 and not finished.done():  # else the asker has gone
+                finished.set_result(None)
+
+        for index, item in enumerate(items):
+            self.submit(item, lambda answer, index=index: answered(index, answer))  # type: ignore[misc]
+        if items:
+            await finished
+        return [answer if answer is not None else Unavailable("not answered") for answer in answers]
+
     async def settle(self) -> None:
         """Wait until nothing is waiting."""
         while self._runner is not None:

@@ -4,6 +4,7 @@ Acknowledgements and notes of what was sent have no answer and ride along; a rea
 members have newly received or read becomes state for the others, and their gateways are rung after the commit.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aldis.domain.errors import AldisError
@@ -25,12 +26,24 @@ Unread = tuple[int, int]
 
 
 class MoveCommitter:
-    """Stores moves; one instance a process."""
+    """Stores moves; one instance a process.
 
-    def __init__(self, *, store: Store, ringer: Ringer, clock: Clock, metrics: Metrics) -> None:
+    `announced` is set after each commit that has put moves into the outbox; without one they are not put there.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ringer: Ringer,
+        clock: Clock,
+        metrics: Metrics,
+        announced: asyncio.Event | None = None,
+    ) -> None:
         self._store = store
         self._ringer = ringer
         self._clock = clock
+        self._announced = announced
         self._grouper: Grouper[MoveCommand, Unread | None] = Grouper(
             self._commit, name="move", most=GROUP, bound=WAITING, metrics=metrics, linger=LINGER
         )
@@ -64,8 +77,12 @@ class MoveCommitter:
         await self._grouper.settle()
 
     async def _commit(self, group: Sequence[MoveCommand]) -> Sequence[Unread | AldisError | None]:
+        announces = self._announced is not None
         answers, batches = await retry_contention(
-            lambda: store_moves(group, store=self._store, now_ms=self._clock.now_ms()), clock=self._clock
+            lambda: store_moves(group, store=self._store, now_ms=self._clock.now_ms(), announces=announces),
+            clock=self._clock,
         )
+        if self._announced is not None:
+            self._announced.set()
         await self._ringer.ring(batches)
         return answers

@@ -18,7 +18,7 @@ async def read_history(
 ) -> Page[Message, int]:
     """Newest first below `before` (or from the newest), or oldest first above `after`; `next` is the last seq."""
     conversation = await find_own_conversation(conversation_id, user, store=store)
-    above = await _sees_above(conversation, user, store=store)
+    above = await sees_above(conversation, user, store=store)
     found = await store.history(conversation_id, before=before, after=after, above=above, limit=limit + 1)
     items = found[:limit]
     return Page(items=items, next=items[-1].seq if len(found) > limit else None)
@@ -32,7 +32,7 @@ async def find_own_conversation(conversation_id: ConversationId, user: UserId, *
     return conversation
 
 
-async def _sees_above(conversation: Conversation, user: UserId, *, store: Store) -> int:
+async def sees_above(conversation: Conversation, user: UserId, *, store: Store) -> int:
     """Below which seq a conversation is hidden: from one who joined a broadcast later, or was erased and came back."""
     listener = await store.listener(conversation.id, user)
     if listener is None:

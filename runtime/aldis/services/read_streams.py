@@ -6,7 +6,7 @@ Always from the primary: what a gateway was rung for must be there.
 from collections.abc import Sequence
 
 from aldis.domain.errors import AldisError
-from aldis.domain.streams import Event
+from aldis.domain.streams import MESSAGE, Event
 from aldis.ports.clock import Clock
 from aldis.ports.store import Entry, Store, Want
 from aldis.services.grouping import Grouper
@@ -47,4 +47,5 @@ class StreamReader:
 
 def _event(entry: Entry, want: Want, now: int) -> Event:
     message = entry.message
-    return Event(entry.pos, message_event(message_json(message, now), entry.type), own=message.sender.user == want.user)
+    own = entry.type != MESSAGE or message.sender.user == want.user
+    return Event(entry.pos, message_event(message_json(message, now), entry.type), own=own)

@@ -3,15 +3,18 @@
 Made once per message and spliced with each receiver's position, so that a message to many costs one encoding.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
-from aldis.domain.ids import rfc3339
-from aldis.domain.messages import Gone, Message, Sender
+from aldis.domain.ids import UserId, rfc3339
+from aldis.domain.messages import Message, Sender
 from aldis.domain.receipts import Receipt
 from aldis.domain.streams import MESSAGE, EventType
 
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
+_NEW = b'"type":"message",'  # how the body of an event begins that tells of a message for the first time
 
 
 class _MessageView(msgspec.Struct):
@@ -34,9 +37,7 @@ class _MessageView(msgspec.Struct):
 
 def message_json(message: Message, now_ms: int) -> bytes:
     """A message as it is at `now_ms`: an expired one keeps its place and loses its content."""
-    gone = message.gone
-    if gone is None and message.expires_at is not None and message.expires_at <= now_ms:
-        gone = Gone.EXPIRED
+    gone = message.gone_at(now_ms)
     readable = gone is None and message.content is not None
     return _encode(
         _MessageView(
@@ -67,14 +68,32 @@ def sender_view(sender: Sender) -> dict[str, str]:
 def message_event(rendered: bytes, type_: EventType = MESSAGE) -> bytes:
     """The body of an event around the JSON of a message; edits and deletions carry the message as it is now."""
     if type_ == MESSAGE:
-        return b'"type":"message","message":%b}' % rendered
+        return b'%b"message":%b}' % (_NEW, rendered)
     return b'"type":"%b","message":%b}' % (type_.encode(), rendered)
+
+
+def is_revision(body: bytes) -> bool:
+    """Whether the body of a message's event tells of an edit or a deletion."""
+    return not body.startswith(_NEW)
 
 
 def state_event(type_: str, value: bytes) -> bytes:
     """The body of an event of source `r`: `"type":"receipt","receipt":{…}`."""
     name = type_.encode()
     return b'"type":"%b","%b":%b}' % (name, name, value)
+
+
+def fact_of(message: Message, members: Sequence[UserId]) -> dict[str, object]:
+    """What an event for the outside says of a message: everything but its content."""
+    return {
+        "message_id": message.id,
+        "conversation_id": message.conversation_id,
+        "channel": message.channel,
+        "kind": message.kind.value,
+        "seq": message.seq,
+        "sender": sender_view(message.sender),
+        "recipients": [user for user in members if user != message.sender.user],
+    }
 
 
 def receipt_json(receipt: Receipt) -> bytes:

@@ -4,14 +4,14 @@ Senders commit first and look the registry up then; a connection registers first
 comes second sees the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from aldis.domain.errors import Unavailable
 from aldis.domain.streams import Broadcast
-from aldis.ports.backplane import Backplane, Ring, Sighting
+from aldis.ports.backplane import Backplane, PersonalRing, Ring, Sighting
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -26,16 +26,18 @@ class Rings(Protocol):
 
 
 class Ringer:
-    """Presence and backplane together."""
+    """Presence and backplane together. `node` is this process's own, where users are connected to it."""
 
-    def __init__(self, *, presence: Presence, backplane: Backplane) -> None:
+    def __init__(self, *, presence: Presence, backplane: Backplane, node: str | None = None) -> None:
         self._presence = presence
         self._backplane = backplane
+        self._node = node
 
     async def ring(self, rings: Sequence[Ring]) -> None:
         """Send each ring to the nodes of its user, broadcasts to all.
 
-        A lost doorbell is healed by positions, so no failure of it reaches the caller.
+        A lost doorbell is healed by positions, so no failure of it reaches the caller. While presence is unknown this
+        node alone is rung, which needs nobody's help.
         """
         if not rings:
             return
@@ -44,14 +46,23 @@ class Ringer:
         try:
             if broadcasts:
                 await self._backplane.ring_all(broadcasts)
-            nodes = await self._presence.nodes_of([ring.user for ring in personal])
-            by_node: dict[str, list[Ring]] = {}
-            for ring in personal:
-                for node in nodes.get(ring.user, ()):
-                    by_node.setdefault(node, []).append(ring)
-            await self._backplane.ring(by_node)
+            if personal:
+                await self._backplane.ring(await self._by_node(personal))
         except Unavailable as error:
             log.warning("doorbell_lost", reason=error.message, rings=len(rings))
+
+    async def _by_node(self, personal: Sequence[PersonalRing]) -> Mapping[str, Sequence[Ring]]:
+        try:
+            nodes = await self._presence.nodes_of([ring.user for ring in personal])
+        except Unavailable:
+            if self._node is None:
+                raise
+            return {self._node: personal}
+        by_node: dict[str, list[Ring]] = {}
+        for ring in personal:
+            for node in nodes.get(ring.user, ()):
+                by_node.setdefault(node, []).append(ring)
+        return by_node
 
     async def announce(self, sightings: Sequence[Sighting]) -> None:
         """Send each sighting to the nodes that watch its user; lost ones are found by looking again."""

@@ -18,7 +18,7 @@ from aldis.domain.streams import Batch, Broadcast, Event, Source
 from aldis.ports.relations import Pair
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
 from aldis.services.broadcasting import Announcement, put_broadcasts
-from aldis.services.render import message_event, message_json, sender_view, value_json
+from aldis.services.render import fact_of, message_event, message_json, value_json
 
 CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
 REQUEST_KEY_MS = 24 * 3600 * 1000
@@ -61,6 +61,7 @@ async def store_group(
     _collapse(group)
 
     async def recipe(transaction: Transaction) -> list[Batch | Broadcast]:
+        await _refuse_unleased(group, transaction)
         conversations, replied = await _resolve(group, transaction, policies)
         await _refuse_closed(group, transaction, conversations)
         await _claim(group, transaction, now_ms)
@@ -72,11 +73,23 @@ async def store_group(
     return group.finish(), batches
 
 
+async def check_sends(
+    commands: Sequence[SendMessage], transaction: Transaction, policies: ChatPolicies = MappingProxyType({})
+) -> list[AldisError | None]:
+    """Why each of these could not be stored now, None for those that could. Nothing is written; they hold no keys."""
+    group = _Group(commands)
+    conversations, _ = await _resolve(group, transaction, policies)
+    await _refuse_closed(group, transaction, conversations)
+    await _permit(group, transaction, conversations, policies)
+    answers = [group.answers.get(index) for index in range(len(commands))]
+    return [answer if isinstance(answer, AldisError) else None for answer in answers]
+
+
 def _collapse(group: _Group) -> None:
     """Mark the repeats inside the group; one with another body is refused."""
     first: dict[tuple[str, str], int] = {}
     for index, command in enumerate(group.commands):
-        keys = [(command.sender.scope, key) for key in command.keys]
+        keys = command.keys
         holders = [first[key] for key in keys if key in first]
         earlier = [group.commands[holder] for holder in holders]
         if not holders:
@@ -85,6 +98,17 @@ def _collapse(group: _Group) -> None:
             group.answers[index] = _mismatch_error()
         else:
             group.repeats[index] = holders[-1]
+
+
+async def _refuse_unleased(group: _Group, transaction: Transaction) -> None:
+    """Refuse what comes from a scheduled send that was taken back or changed, or is another worker's by now."""
+    leases = {command.lease for _, command in group.open() if command.lease is not None}
+    if not leases:
+        return
+    held = await transaction.leases_held(leases)
+    for index, command in group.open():
+        if command.lease is not None and command.lease not in held:
+            group.answers[index] = Rejected("conflict", "this scheduled send has been taken back")
 
 
 async def _resolve(
@@ -115,8 +139,7 @@ async def _refuse_closed(
     closed = await transaction.closed_channels(named) if named else set()
     for index, channel in into:
         if channel in closed:
-            words = f"the channel {channel} has been deleted: nothing can be sent into it"
-            group.answers[index] = Rejected("unknown_channel", words, field="to.conversation")
+            group.answers[index] = channel_closed(channel, field="to.conversation")
 
 
 def _new_conversation(command: SendMessage) -> Conversation | None:
@@ -149,15 +172,15 @@ def _refusal(
 async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
     """Take the keys; answer those whose key is held with what was stored then."""
     claims = {
-        (command.sender.scope, key): KeyClaim(
-            command.sender.scope,
+        (scope, key): KeyClaim(
+            scope,
             key,
             command.message_id,
             command.fingerprint if key.startswith("h:") else None,
             now_ms + (REQUEST_KEY_MS if key.startswith("h:") else CLIENT_KEY_MS),
         )
         for _, command in group.open()
-        for key in command.keys
+        for scope, key in command.keys
     }
     held = await transaction.claim_keys(list(claims.values()))
     if not held:
@@ -165,7 +188,7 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
     stored = await transaction.messages(sorted({holder.message_id for holder in held.values()}))
     unused: list[tuple[str, str]] = []
     for index, command in group.open():
-        keys = [(command.sender.scope, key) for key in command.keys]
+        keys = command.keys
         holders = [held[key] for key in keys if key in held]
         if holders:
             group.answers[index] = _repeat_of(command, holders[-1], stored)
@@ -182,7 +205,7 @@ async def _permit(
 ) -> None:
     """Refuse chats that a policy or a block forbids. After the claims: what was stored before is answered as it was."""
     chats = [
-        (index, command, _pair(conversations[command.conversation_id]))
+        (index, command, pair_of(conversations[command.conversation_id]))
         for index, command in group.open()
         if command.kind is Kind.CHAT
     ]
@@ -195,13 +218,14 @@ async def _permit(
         if pair not in blocked and _lets(command, pair, policies.get(channel), group):
             group.existing.add(command.conversation_id)  # for those who follow in this group
             continue
-        group.answers[index] = _forbidden(command)
-        unused += [(command.sender.scope, key) for key in command.keys]
+        group.answers[index] = may_not_write("to.user" if command.members is not None else "to.conversation")
+        unused += command.keys
     if unused:
         await transaction.release_keys(unused)
 
 
-def _pair(conversation: Conversation) -> Pair:
+def pair_of(conversation: Conversation) -> Pair:
+    """The two of a chat, in the order in which blocks are asked for."""
     first, second = conversation.members
     return (first, second) if first < second else (second, first)
 
@@ -218,16 +242,26 @@ def _must_exist(command: SendMessage, policies: ChatPolicies) -> bool:
     return policy is not None and policy.who is WhoMayChat.EXISTING and command.kind is Kind.CHAT
 
 
-def _forbidden(command: SendMessage) -> Rejected:
+def may_not_write(field: str | None) -> Rejected:
     """The same words whatever the reason: who has blocked whom is nobody else's business."""
-    field = "to.user" if command.members is not None else "to.conversation"
     return Rejected("forbidden", "these two may not write to each other", field=field)
+
+
+def channel_closed(channel: str, field: str | None) -> Rejected:
+    """The refusal of what goes into a channel that has been deleted."""
+    return Rejected(
+        "unknown_channel", f"the channel {channel} has been deleted: nothing can be sent into it", field=field
+    )
 
 
 def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, Message]) -> Stored | Rejected:
     if _mismatch(command, holder.fingerprint, command.request_key if holder.fingerprint is not None else None):
         return _mismatch_error()
-    message = stored[holder.message_id]
+    message = stored.get(holder.message_id)
+    if message is None:
+        return Rejected(
+            "conflict", f"this client_id was given to a send that is scheduled: {holder.message_id}", field="client_id"
+        )
     return Stored(message.id, message.conversation_id, message.seq, duplicate=True)
 
 
@@ -304,7 +338,8 @@ async def _announce(
             Announcement(m, m.id in everyone) for m in messages if conversations[m.conversation_id].broadcast
         ]
         batches += await put_broadcasts(announcements, transaction, now_ms)
-    await transaction.put_outbox(ACCEPTED, value_json([_fact(m, conversations) for m in messages]), now_ms)
+    facts = [fact_of(m, conversations[m.conversation_id].members) for m in messages]
+    await transaction.put_outbox(ACCEPTED, value_json(facts), now_ms)
     return batches
 
 
@@ -339,16 +374,3 @@ async def _store_entries(
     await transaction.insert_entries(entries)
     at = messages[0].created_at
     return [Batch(user, source, tuple(of_lane), at) for (user, source), of_lane in events.items()]
-
-
-def _fact(message: Message, conversations: dict[ConversationId, Conversation]) -> dict[str, object]:
-    """What an event says of a message: everything but its content."""
-    return {
-        "message_id": message.id,
-        "conversation_id": message.conversation_id,
-        "channel": message.channel,
-        "kind": message.kind.value,
-        "seq": message.seq,
-        "sender": sender_view(message.sender),
-        "recipients": [u for u in conversations[message.conversation_id].members if u != message.sender.user],
-    }

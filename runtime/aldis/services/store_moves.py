@@ -14,6 +14,7 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Step
 from aldis.domain.streams import LANES, Batch, Event, Source
 from aldis.ports.store import LaneMove, Move, Range, State, Store, Transaction
+from aldis.services.announce import MOVED, moves_json
 from aldis.services.render import receipt_json, state_event, value_json
 
 Answer = tuple[int, int] | None | AldisError
@@ -53,8 +54,13 @@ class Read:
 MoveCommand = Ack | Sent | Read
 
 
-async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int) -> tuple[list[Answer], list[Batch]]:
-    """Store a group; answer (unread, badge) for reads, None for the rest, and what the gateways are to be told."""
+async def store_moves(
+    group: Sequence[MoveCommand], *, store: Store, now_ms: int, announces: bool = False
+) -> tuple[list[Answer], list[Batch]]:
+    """Store a group; answer (unread, badge) for reads, None for the rest, and what the gateways are to be told.
+
+    With `announces` the moves go into the outbox as well, as one row for the whole group.
+    """
     acks = [command for command in group if isinstance(command, Ack)]
     reads = [(index, command) for index, command in enumerate(group) if isinstance(command, Read)]
     notes = [Move(c.user, c.device, c.source, Step.SENT, c.low, c.high, c.at) for c in group if isinstance(c, Sent)]
@@ -71,7 +77,7 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
         ]
         states += await _tell_others(receipts, transaction)
         await transaction.advance_lanes(_lane_moves(moves))
-        await transaction.record_moves(notes + moves + read_moves)
+        await _record(notes + moves + read_moves, transaction, now_ms, announces=announces)
         batches = await put_states(states, transaction)
         # Only now that the readers' `r` is held: of two gateways that store reads of one user, the later counts both.
         badges = await _answer_reads(reads, answers, marks, transaction)
@@ -80,6 +86,12 @@ async def store_moves(group: Sequence[MoveCommand], *, store: Store, now_ms: int
 
     batches = await store.run(recipe)
     return answers, batches
+
+
+async def _record(moves: Sequence[Move], transaction: Transaction, now_ms: int, *, announces: bool) -> None:
+    await transaction.record_moves(moves)
+    if announces and moves:
+        await transaction.put_outbox(MOVED, moves_json(moves), now_ms)
 
 
 async def _advance_devices(acks: Sequence[Ack], transaction: Transaction, now_ms: int) -> list[Move]:

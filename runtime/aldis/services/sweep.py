@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from aldis.domain.ids import MessageId, UserId, first_id_at
 from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import Lane
+from aldis.domain.work import Poison
 from aldis.ports.backplane import Knock
 from aldis.ports.broker import Broker
 from aldis.ports.clock import Clock
 from aldis.ports.store import Due, Store
+from aldis.services.announce import announce
 from aldis.services.ring import Ringer
+from aldis.telemetry.metrics import Metrics
 
 LEASE_MS = 30_000  # after which what a dead worker took is anybody's
+RELAY_LEASE_MS = 15_000  # some times as long as an announcement may take
 LIMIT = 500  # rows a transaction
 RELAYED = 50  # outbox rows a transaction: each holds the events of a whole commit group
 MOVES_OUTLIVE_MS = 24 * 3600 * 1000
@@ -47,17 +51,18 @@ async def ring_due(item: bytes, *, store: Store, ringer: Ringer, clock: Clock, p
         await transaction.settle_due(rung)
 
 
-async def relay_outbox(*, store: Store, broker: Broker, clock: Clock) -> int:
+async def relay_outbox(*, store: Store, broker: Broker, clock: Clock, metrics: Metrics) -> int:
     """Announce what the outbox holds, then forget it; answer how many rows. Repeats after a failure."""
     now = clock.now_ms()
     async with store.begin() as transaction:
-        rows = await transaction.lease_outbox(now, now + LEASE_MS, RELAYED)
+        rows = await transaction.lease_outbox(now, now + RELAY_LEASE_MS, RELAYED)
+    metrics.outbox_age_seconds.set(max(0, now - rows[0].at) / 1000 if rows else 0)
     if not rows:
         return 0
-    for row in rows:
-        await broker.announce(row.topic, row.payload)
+    await announce(rows, store=store, broker=broker)
     async with store.begin() as transaction:
         await transaction.delete_outbox([row.id for row in rows])
+    metrics.outbox_rows.inc(len(rows))
     return len(rows)
 
 
@@ -69,7 +74,7 @@ async def keep_up(*, store: Store, clock: Clock, retention_ms: int) -> int:
 
 
 async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
-    """Drop lane entries, records of moves and idempotency keys that have aged; answer how many of all.
+    """Drop lane entries, records of moves, failed scheduled sends and keys that have aged; answer how many of all.
 
     A message's moves outlive its entries, so that its status is never told from half of what is known.
     """
@@ -80,7 +85,8 @@ async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
     async with store.begin() as transaction:
         moves = await transaction.delete_moves(now - retention_ms - MOVES_OUTLIVE_MS, LIMIT)
     async with store.begin() as transaction:
-        return entries + moves + await transaction.delete_keys(now, LIMIT)
+        failed = await transaction.forget_failed(now, LIMIT)
+        return entries + moves + failed + await transaction.delete_keys(now, LIMIT)
 
 
 def encode_due(due: Sequence[Due]) -> bytes:
@@ -89,5 +95,10 @@ def encode_due(due: Sequence[Due]) -> bytes:
 
 
 def decode_due(item: bytes) -> list[Due]:
-    """Lanes out of an item."""
-    return [Due(UserId(user), "e" if lane == "e" else "s", int(attempt)) for user, lane, attempt in json.loads(item)]
+    """Lanes out of an item. Raises `Poison` when it holds something else."""
+    try:
+        return [
+            Due(UserId(user), "e" if lane == "e" else "s", int(attempt)) for user, lane, attempt in json.loads(item)
+        ]
+    except (ValueError, TypeError) as error:
+        raise Poison("the item holds no lanes") from error

@@ -36,6 +36,7 @@ class Metrics:
         self._make_connection_metrics()
         self._make_process_metrics()
         self._make_door_metrics()
+        self._make_broker_metrics()
 
     def render(self) -> bytes:
         """All of them in the Prometheus text format; serve it as `CONTENT_TYPE`."""
@@ -44,6 +45,9 @@ class Metrics:
     def _make_message_metrics(self) -> None:
         self.messages_accepted = self._counter("messages_accepted", "Messages stored.", "kind", "lane")
         self.messages_duplicate = self._counter("messages_duplicate", "Sends answered with an earlier message.")
+        self.messages_revised = self._counter(
+            "messages_revised", "Messages edited or deleted by their senders.", "type"
+        )
         self.events_delivered = self._counter("events_delivered", "Entries written to sockets.", "source")
         self.events_acked = self._counter("events_acked", "Entries acknowledged by devices.", "source")
         self.gap_reads = self._counter("gap_reads", "Reads of the store on behalf of a connection.", "reason")
@@ -56,7 +60,13 @@ class Metrics:
             "delivery_seconds", "From a message's creation to a live socket.", DELIVERY_SECONDS
         )
         self.outbox_rows = self._counter("outbox_rows", "Rows written to the outbox.")
+        self.scheduled = self._counter("scheduled", "Scheduled sends, by what became of them.", "outcome")
+        self.scheduled_waiting = self._gauge("scheduled_waiting", "Sends that wait for their time, at the last count.")
+        self.scheduled_lateness_seconds = self._histogram(
+            "scheduled_lateness_seconds", "From a scheduled send's time until it was stored.", DELIVERY_SECONDS
+        )
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
+        self.redis_calls = self._counter("redis_calls", "Round trips to Redis.", "outcome")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")
 
     def _make_connection_metrics(self) -> None:
@@ -78,11 +88,20 @@ class Metrics:
         self.jwks_fetched = self._gauge("jwks_fetched_timestamp_seconds", "When the issuer's keys were last fetched.")
         self.address_limited = self._counter("address_limited", "Refusals by a client's address.", "limit")
 
+    def _make_broker_metrics(self) -> None:
+        self.broker_published = self._counter("broker_published", "Items given to the broker.", "target", "outcome")
+        self.broker_items = self._counter("broker_items", "Items taken from the broker.", "queue", "outcome")
+        self.broker_connections = self._gauge("broker_connections", "Connections to the broker.", "connection")
+        self.broker_connects = self._counter(
+            "broker_connects", "What came of connections to the broker.", "connection", "outcome"
+        )
+        self.outbox_age_seconds = self._gauge("outbox_age_seconds", "Age of the oldest events that were to leave.")
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"aldis_{name}_total", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"aldis_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"aldis_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"aldis_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -17,6 +17,7 @@ from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 from aldis.services import erase_user, sweep
 from aldis.services.ring import Ringer
+from aldis.services.send_scheduled import ScheduledSender
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
 
@@ -25,6 +26,7 @@ RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a com
 RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
 KEEP_UP_SECONDS = 3600.0  # what it makes is needed weeks later
+COUNT_SECONDS = 10.0  # between counts of what waits for its time
 ERASE_SECONDS = 1.0  # until an erasure that somebody asked for begins
 FAILED_SECONDS = 5.0
 
@@ -37,6 +39,7 @@ async def run_workers(
     store: Store,
     broker: Broker,
     ringer: Ringer,
+    scheduled: ScheduledSender,
     clock: Clock,
     metrics: Metrics,
     stored: asyncio.Event,
@@ -50,16 +53,18 @@ async def run_workers(
             async with asyncio.timeout(RELAY_IDLE_SECONDS):
                 await stored.wait()
         stored.clear()
-        total = rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
-        while rows == sweep.RELAYED:
-            rows = await sweep.relay_outbox(store=store, broker=broker, clock=clock)
+        total = 0
+        while (rows := await sweep.relay_outbox(store=store, broker=broker, clock=clock, metrics=metrics)) > 0:
             total += rows
-        metrics.outbox_rows.inc(total)
+            if rows < sweep.RELAYED:
+                break
         return total
 
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),
         "relay": (relay, RELAY_SECONDS),
+        "schedule": (scheduled.run_round, 0.0),  # it waits by itself
+        "count": (scheduled.count, COUNT_SECONDS),
         "erase": (partial(erase_user.erase_all, store=store, ringer=ringer, clock=clock), ERASE_SECONDS),
         "keep_up": (partial(sweep.keep_up, store=store, clock=clock, retention_ms=retention_ms), KEEP_UP_SECONDS),
         "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),

@@ -20,9 +20,12 @@ from aldis.ports.http_streams import HttpStreams
 from aldis.ports.limiter import Rate
 from aldis.services.audience import Subscriptions
 from aldis.services.authenticate import Authenticator, TokenRules, sign_token
+from aldis.services.bulk_sends import BulkSends
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
+from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.telemetry.metrics import Metrics
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
@@ -52,11 +55,15 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
     presence = MemoryPresence()
     ringer = Ringer(presence=presence, backplane=MemoryBackplane(metrics=metrics))
     committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
+    schedules = ScheduleCommitter(store=store, clock=clock, metrics=metrics)
     moves = MoveCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics)
     yield ApiDependencies(
         store=store,
         committer=committer,
+        bulk=BulkSends(committer),
+        schedules=schedules,
         moves=moves,
+        reviser=Reviser(store=store, ringer=ringer, clock=clock, metrics=metrics, channel=store.channel),
         subscriptions=Subscriptions(store=store, ringer=ringer, clock=clock, channel=store.channel),
         streams=cast("HttpStreams", None),
         authenticator=Authenticator(store=store, clock=clock, rules=TokenRules(secrets=(SECRET,))),
@@ -71,6 +78,7 @@ async def api(store: SqlStore) -> AsyncIterator[ApiDependencies]:
         connections=None,
         encoder=msgspec.json.Encoder(),
     )
+    await schedules.settle()
     await committer.settle()
     await moves.settle()
 

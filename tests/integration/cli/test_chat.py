@@ -4,6 +4,7 @@ from signal import SIGINT, SIGTERM, Signals
 import pytest
 
 from integration.cli.terminal import Terminal
+from integration.gateway.sockets import rest
 from served import Server
 
 pytestmark = pytest.mark.slow
@@ -22,6 +23,22 @@ async def test_what_one_sends_the_other_sees(terminal: Terminal) -> None:
         await send(terminal, "\x1b[2J two\nlines", to="bea")
 
         assert (await bea.line()).endswith(r"  chat  alice: \x1b[2J two\nlines")
+
+
+async def test_a_listener_sees_what_becomes_of_a_message(server: Server, terminal: Terminal) -> None:
+    """An edit has a line of its own with the new words, and a deletion one that says so."""
+    async with terminal.running("listen", "--as", "hal") as hal, rest(server, server.token("alice")) as http:
+        path = f"/v1/messages/{await send(terminal, 'one', to='hal')}"
+        lines = [await hal.line()]
+        edited = await http.patch(path, json={"content": {"type": "text", "text": "two"}})
+        lines.append(await hal.line())
+        deleted = await http.delete(path)
+        lines.append(await hal.line())
+
+    assert (edited.status_code, deleted.status_code) == (200, 204)
+    assert [line.partition("  chat  ")[2] for line in lines] == [
+        "alice: one", "alice [edited]: two", "alice: [deleted]",
+    ]  # fmt: skip
 
 
 async def test_a_text_can_come_from_standard_input(terminal: Terminal) -> None:

@@ -25,6 +25,11 @@ class _PickyTransaction:
             raise Unstorable("the database refuses a row")
         await self._transaction.insert_messages(messages)
 
+    async def put_revision(self, message: Message) -> None:
+        if REFUSED in (message.content or b""):
+            raise Unstorable("the database refuses a row")
+        await self._transaction.put_revision(message)
+
 
 class FaultyStore:
     """Delegates to a real store; the counters say how many transactions still fail, and how."""
@@ -35,6 +40,12 @@ class FaultyStore:
         self.lost_commits = 0  # did not happen, and nobody said so
         self.lost_answers = 0  # happened, and nobody said so
         self.transactions = 0
+        self.failed = 0  # how many have failed at a step that was named
+        self._at: tuple[str, int] | None = None
+
+    def fail_at(self, fault: str, transaction: int) -> None:
+        """Let the n-th transaction from now fail like this."""
+        self._at = (fault, self.transactions + transaction)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -50,6 +61,7 @@ class FaultyStore:
             return answer
 
         self.transactions += 1
+        self._arm()
         answer = await self._store.run(failing)
         self._fail_after_the_end()
         return answer
@@ -57,10 +69,17 @@ class FaultyStore:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         self.transactions += 1
+        self._arm()
         async with self._store.begin() as transaction:
             yield cast("Transaction", _PickyTransaction(transaction))
             self._fail_before_the_end()
         self._fail_after_the_end()
+
+    def _arm(self) -> None:
+        if self._at is not None and self._at[1] == self.transactions:
+            fault, self._at = self._at[0], None
+            setattr(self, fault, 1)
+            self.failed += 1
 
     def _fail_before_the_end(self) -> None:
         if self.contentions:

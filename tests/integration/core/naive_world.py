@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aldis.domain.cursors import Cursor, Positions
-from aldis.domain.ids import ConversationId, MessageId, UserId
+from aldis.domain.ids import ConversationId, MessageId, UserId, first_id_at
 from aldis.domain.messages import Kind, SendMessage
 from aldis.domain.status import Status
-from aldis.domain.streams import LANE_NAMES, LANES, Lane, Source
+from aldis.domain.streams import DELETED, EDITED, LANE_NAMES, LANES, MESSAGE, EventType, Lane, Source
 
 State = dict[str, Any]
+Told = tuple[int, str, str]  # position, type, and what the message says now, or why it says nothing
+GONE = "deleted"
 
 
 @dataclass
@@ -25,7 +27,9 @@ class NaiveMessage:
     conversation: ConversationId
     seq: int
     sender: UserId | None
-    text: str
+    text: str  # what it says now
+    lane: Lane
+    thread: MessageId | None = None
     steps: dict[UserId, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def status_for(self, user: UserId) -> Status:
@@ -33,6 +37,15 @@ class NaiveMessage:
         steps = self.steps[user]
         furthest = [Status.READ, Status.DELIVERED, Status.SENT]
         return next((status for status in furthest if status.value in steps), Status.PENDING)
+
+
+@dataclass
+class NaiveEntry:
+    """What a lane says at one position, and from when retention counts."""
+
+    message: NaiveMessage
+    type: EventType
+    age: MessageId
 
 
 @dataclass
@@ -62,7 +75,7 @@ class NaiveWorld:
 
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
-        self.lanes: dict[tuple[UserId, Lane], list[NaiveMessage]] = defaultdict(list)
+        self.lanes: dict[tuple[UserId, Lane], list[NaiveEntry]] = defaultdict(list)
         self.floors: dict[tuple[UserId, Lane], int] = defaultdict(int)
         self.due: set[tuple[UserId, Lane]] = set()
         self.conversations: dict[ConversationId, NaiveConversation] = {}
@@ -81,9 +94,13 @@ class NaiveWorld:
     def badge(self, user: UserId) -> int:
         return sum(c.unread(user) for c in self.conversations.values() if user in c.members)
 
-    def due_texts(self, user: UserId, lane: Lane, after: int) -> list[tuple[int, str]]:
+    def due_to(self, user: UserId, lane: Lane, after: int) -> list[Told]:
         """What a device at that position still has to get."""
-        return [(n, m.text) for n, m in enumerate(self.lanes[user, lane], start=1) if n > after]
+        return [(n, e.type, e.message.text) for n, e in enumerate(self.lanes[user, lane], start=1) if n > after]
+
+    def thread(self, root: NaiveMessage) -> list[NaiveMessage]:
+        """A message and all that answer it, or answer an answer."""
+        return [m for m in self.conversations[root.conversation].messages if root.id in {m.id, m.thread}]
 
     def newest_states(self, user: UserId, after: int = 0) -> list[tuple[int, State]]:
         """The newest version of each key above a position, in order."""
@@ -99,17 +116,46 @@ class NaiveWorld:
             return self.keys[key], True
         made = NaiveConversation(command.kind, command.members or ())
         conversation = self.conversations.setdefault(command.conversation_id, made)
+        parent = next((m for m in conversation.messages if m.id == command.reply_to), None)
         message = NaiveMessage(
-            command.message_id, command.conversation_id, len(conversation.messages) + 1, command.sender.user, text
+            command.message_id,
+            command.conversation_id,
+            len(conversation.messages) + 1,
+            command.sender.user,
+            text,
+            command.lane,
+            thread=(parent.thread or parent.id) if parent is not None else None,
         )
         conversation.messages.append(message)
         for user in conversation.members:
-            self.lanes[user, command.lane].append(message)
+            self.lanes[user, command.lane].append(NaiveEntry(message, MESSAGE, message.id))
             if user != message.sender:
                 self.due.add((user, command.lane))
         if command.client_id is not None:
             self.keys[key] = message
         return message, False
+
+    def edit(self, message: NaiveMessage, text: str, now_ms: int) -> str:
+        """What becomes of an edit by its sender: `gone`, `unchanged` or `edited`."""
+        if message.text == GONE:
+            return "gone"
+        if message.text == text:
+            return "unchanged"
+        message.text = text
+        self._tell_revision(message, EDITED, now_ms)
+        return "edited"
+
+    def delete(self, message: NaiveMessage, now_ms: int) -> bool:
+        """Whether there was something to delete."""
+        if message.text == GONE:
+            return False
+        message.text = GONE
+        self._tell_revision(message, DELETED, now_ms)
+        return True
+
+    def _tell_revision(self, message: NaiveMessage, type_: EventType, now_ms: int) -> None:
+        for user in self.conversations[message.conversation].members:
+            self.lanes[user, message.lane].append(NaiveEntry(message, type_, MessageId(first_id_at(now_ms))))
 
     def connect(self, user: UserId, name: str | None, cursor: Cursor | None) -> tuple[Positions, bool]:
         """Where the reading starts, and whether nothing was lost."""
@@ -132,8 +178,9 @@ class NaiveWorld:
         return heads, False, device is not None
 
     def note_sent(self, user: UserId, lane: Lane, low: int, high: int) -> None:
-        for message in self.lanes[user, lane][low:high]:
-            message.steps[user].add("sent")
+        for entry in self.lanes[user, lane][low:high]:
+            if entry.type == MESSAGE:
+                entry.message.steps[user].add("sent")
 
     def acknowledge(self, user: UserId, name: str, positions: dict[Source, int]) -> int:
         """Move a device; tell the others. Answers by how many events it moved."""
@@ -154,7 +201,10 @@ class NaiveWorld:
     def _deliver(self, user: UserId, lane: Lane, low: int, high: int) -> set[ConversationId]:
         grown = set()
         for position in range(low + 1, high + 1):
-            message = self.lanes[user, lane][position - 1]
+            entry = self.lanes[user, lane][position - 1]
+            message = entry.message
+            if entry.type != MESSAGE:
+                continue
             message.steps[user].add("delivered")
             conversation = self.conversations[message.conversation]
             trimmed = position <= self.floors[user, lane]
@@ -193,7 +243,7 @@ class NaiveWorld:
         """Drop what is older from the low ends; answers how many entries."""
         dropped = 0
         for key, entries in self.lanes.items():
-            while self.floors[key] < len(entries) and entries[self.floors[key]].id < before:
+            while self.floors[key] < len(entries) and entries[self.floors[key]].age < before:
                 self.floors[key] += 1
                 dropped += 1
         return dropped

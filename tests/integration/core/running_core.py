@@ -9,19 +9,24 @@ import msgspec
 
 from aldis.adapters.memory.clock import START_MS
 from aldis.adapters.sql.store import WRITERS, open_sql_store
+from aldis.domain.callers import Caller
+from aldis.domain.channels import ChatPolicies
+from aldis.domain.content import text_content
 from aldis.domain.cursors import Cursor
 from aldis.domain.devices import Attachment
 from aldis.domain.errors import AldisError
-from aldis.domain.ids import ConversationId, DeviceId, UserId
-from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
+from aldis.domain.messages import Message, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
 from aldis.domain.streams import Event, LaneHead, Source
 from aldis.ports.backplane import Ring
 from aldis.ports.store import Store, Want
 from aldis.services.connect_device import ConnectDevice, Connector
+from aldis.services.find_own_message import find_own_message
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
 from aldis.services.read_streams import StreamReader
+from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
@@ -90,11 +95,20 @@ class Core:
         self.clock = clock or HurriedClock()
         self.doorbell = RecordingDoorbell()
         self.metrics = metrics = Metrics()
-        ringer = Ringer(presence=self.doorbell, backplane=self.doorbell)
+        self.ringer = ringer = Ringer(presence=self.doorbell, backplane=self.doorbell)
         self.committer = GroupCommitter(store=store, ringer=ringer, clock=self.clock, metrics=metrics)
         self.moves = MoveCommitter(store=store, ringer=ringer, clock=self.clock, metrics=metrics)
         self.connector = Connector(store=store, clock=self.clock, metrics=metrics)
         self.reader = StreamReader(store=store, clock=self.clock, metrics=metrics)
+        self.policies: ChatPolicies = {}
+        self.reviser = Reviser(
+            store=store,
+            ringer=ringer,
+            clock=self.clock,
+            metrics=metrics,
+            channel=store.channel,
+            policies=lambda: self.policies,
+        )
 
     async def send(self, *commands: SendMessage) -> list[Stored | AldisError]:
         """The answers to sends that arrive together."""
@@ -105,6 +119,16 @@ class Core:
         answers = await self.send(*commands)
         assert all(isinstance(answer, Stored) for answer in answers), answers
         return [answer for answer in answers if isinstance(answer, Stored)]
+
+    async def edit(self, message_id: MessageId, caller: Caller, text: str) -> Message:
+        """Let a message of the caller's say something else."""
+        message, conversation = await find_own_message(message_id, caller, store=self.store)
+        return await self.reviser.edit(message, conversation, text_content(text))
+
+    async def delete(self, message_id: MessageId, caller: Caller) -> None:
+        """Delete a message of the caller's."""
+        message, conversation = await find_own_message(message_id, caller, store=self.store)
+        await self.reviser.delete(message, conversation)
 
     async def connect(self, user: UserId, device: str | None, cursor: Cursor | None = None) -> Attachment:
         """Attach a device."""
@@ -126,6 +150,10 @@ class Core:
     async def texts(self, user: UserId, source: Source, after: int = 0) -> list[str]:
         """The texts of a page of messages."""
         return [event_json(event)["message"]["content"]["text"] for event in await self.page(user, source, after)]
+
+    async def news(self, user: UserId, source: Source, after: int = 0) -> list[tuple[int, str, str]]:
+        """A page of messages: position, type, and the text or why it is gone."""
+        return [told(event) for event in await self.page(user, source, after)]
 
     async def head(self, user: UserId, source: Source) -> LaneHead:
         """How far a source has come."""
@@ -164,6 +192,13 @@ def event_json(event: Event) -> dict[str, Any]:
     """An event's body as an object."""
     decoded: dict[str, Any] = msgspec.json.decode(b"{" + event.body)
     return decoded
+
+
+def told(event: Event) -> tuple[int, str, str]:
+    """Where an event stands, what it is, and what its message says or why it says nothing."""
+    body = event_json(event)
+    content = body["message"]["content"]
+    return event.pos, body["type"], content["text"] if content is not None else body["message"]["gone"]
 
 
 @asynccontextmanager

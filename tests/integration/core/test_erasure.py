@@ -1,11 +1,9 @@
 """Erasing a user: nothing of his contents is left, in any table or file; others lose nothing of theirs."""
 
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import Executable, insert, select
+from sqlalchemy import insert, select
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.store import SqlTransaction
@@ -24,6 +22,7 @@ from aldis.services.read_history import read_history
 from aldis.services.ring import Ringer
 from integration.core.commands import ALICE, BOB, CAROL, chat, into, news_of, notification, talk
 from integration.core.running_core import Core, event_json, open_core
+from integration.core.tables import everything, execute, files_with
 
 SECRET = "sekrit"
 LONG = f"{SECRET} " * 2_000  # fills pages of its own
@@ -51,30 +50,6 @@ async def live(core: Core) -> None:
     await core.ack(BOB, "phone", {"s": 5})
     await core.read(BOB, talk(ALICE, BOB), 1)
     await core.ack(ALICE, "phone", {"s": 1})
-
-
-async def execute(core: Core, *statements: Executable) -> None:
-    """Write rows that other services would write."""
-    async with core.store.begin() as transaction:
-        for statement in statements:
-            await cast("SqlTransaction", transaction)._connection.execute(statement)
-
-
-def everything(path: Path) -> Iterator[tuple[str, str]]:
-    """Every value of every table, as text, with the table's name."""
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for row in database.execute(f"SELECT * FROM {table}"):  # noqa: S608 - its own tables
-                yield from ((table, value.decode() if isinstance(value, bytes) else str(value)) for value in row)
-    finally:
-        database.close()
-
-
-def files_with(folder: Path, words: str) -> list[str]:
-    """The files that hold these words anywhere in their bytes."""
-    return [path.name for path in sorted(folder.iterdir()) if words.encode() in path.read_bytes()]
 
 
 async def test_nothing_of_an_erased_user_can_be_read_anywhere(url: str, tmp_path: Path) -> None:

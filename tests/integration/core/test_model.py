@@ -8,28 +8,34 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
-from aldis.domain.callers import BackendCaller, UserCaller
+from aldis.domain.callers import SENDING, BackendCaller, Caller, UserCaller
+from aldis.domain.content import text_content
 from aldis.domain.cursors import Cursor, Positions, parse_cursor
+from aldis.domain.errors import Rejected
 from aldis.domain.ids import DeviceId, MessageId, UserId, first_id_at
-from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.messages import Message, SendMessage, Stored
 from aldis.domain.streams import LANES, Priority, Source
 from aldis.services.message_status import read_message_status
+from aldis.services.read_thread import read_thread
 from aldis.services.store_moves import Sent
 from databases import DATABASES, url_of
 from integration.core.commands import ALICE, BOB, CAROL, chat, notification
-from integration.core.naive_world import NaiveMessage, NaiveWorld
-from integration.core.running_core import MEMORY, Core, HurriedClock, event_json, open_core
+from integration.core.naive_world import GONE, NaiveMessage, NaiveWorld, Told
+from integration.core.running_core import MEMORY, Core, HurriedClock, event_json, open_core, told
 
 USERS = (ALICE, BOB, CAROL)
 DEVICES = ("phone", "tablet", "web")
 ONE_WRITER = 1  # the model knows one order: that in which sends were submitted
-STEPS = 220
+STEPS = 300
+SHOP = BackendCaller("shop", "k", scopes=SENDING)
+NOBODY = UserCaller(UserId("mallory"), 0)
 SOURCES_READ: tuple[Source, ...] = ("e", "s", "r")
 PAGE = 7  # small, so that there are many pages
 
@@ -41,7 +47,7 @@ class Phone:
     user: UserId
     name: str
     applied: Positions = field(default_factory=Positions)
-    seen: dict[tuple[str, int], str] = field(default_factory=dict)
+    seen: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
     at: Positions | None = None  # of its connection; None when there is none
     kept: list[str] = field(default_factory=list)  # cursors it once had
 
@@ -70,7 +76,8 @@ class Day:
         """Something happens; then everything is as the model says."""
         self.clock.now += self.dice.randint(1, 2000)
         happenings = [self.send] * 8 + [self.connect] * 4 + [self.receive] * 8 + [self.acknowledge] * 6
-        happenings += [self.read] * 3 + [self.disconnect] * 2 + [self.restart, self.trim]
+        happenings += [self.read] * 3 + [self.disconnect] * 2 + [self.edit] * 5 + [self.delete] * 2
+        happenings += [self.restart, self.trim]
         happening = self.dice.choice(happenings)
         self.counts[happening.__name__] += 1
         await happening()
@@ -104,10 +111,54 @@ class Day:
         else:
             sender, to = self.dice.sample(USERS, 2)
             command = chat(text, sender=sender, to=to, client_id=client_id, priority=priority, created_ms=made_at)
+            command = replace(command, reply_to=self._some_parent(command))
             if command.conversation_id in self.world.conversations and self.dice.random() < 0.3:
                 command = replace(command, members=None)  # as one who writes into a conversation by its id
         self.sends.append((command, text))
         return command, text
+
+    def _some_parent(self, command: SendMessage) -> MessageId | None:
+        there = self.world.conversations.get(command.conversation_id)
+        return self.dice.choice(there.messages).id if there is not None and self.dice.random() < 0.4 else None
+
+    async def edit(self) -> None:
+        """A sender changes words, or says the same again, or comes too late; others may not."""
+        message, caller = self._some_message()
+        if message is None:
+            return
+        text = message.text if self.dice.random() < 0.2 else f"edit {self.counts['edit']} of {message.seq}"
+        expected = self.world.edit(message, text, self.clock.now_ms()) if caller is not None else "refused"
+        self.counts[expected] += 1
+        if expected in {"edited", "unchanged"}:
+            now = await self.core.edit(message.id, caller or NOBODY, text)
+            assert now.content == text_content(text)
+        else:
+            with pytest.raises(Rejected):
+                await self.core.edit(message.id, caller or NOBODY, text)
+
+    async def delete(self) -> None:
+        """A sender takes a message back, perhaps again."""
+        message, caller = self._some_message()
+        if message is None:
+            return
+        if caller is None:
+            with pytest.raises(Rejected):
+                await self.core.delete(message.id, NOBODY)
+            return
+        await self.core.delete(message.id, caller)
+        self.counts["deleted"] += self.world.delete(message, self.clock.now_ms())
+
+    def _some_message(self) -> tuple[NaiveMessage | None, Caller | None]:
+        """A message, mostly a late one or one that is gone, and its sender; now and then somebody who is not."""
+        if not self.stored:
+            return None, None
+        gone = [message for message in self.stored if message.text == GONE]
+        chance = self.dice.random()
+        message = self.dice.choice(
+            gone if gone and chance < 0.2 else self.stored if chance < 0.4 else self.stored[-30:]
+        )
+        sender = UserCaller(message.sender, 0) if message.sender is not None else SHOP
+        return message, sender if self.dice.random() < 0.9 else None
 
     async def connect(self) -> None:
         """A device comes (back) with no cursor, its own, an old one or a broken one; or somebody without a name."""
@@ -148,12 +199,12 @@ class Day:
             if low < self.world.floors[phone.user, lane]:
                 continue  # trimmed under a live connection: the gateway's business, it must connect again
             events = await self.core.page(phone.user, lane, low, PAGE)
-            got = [(event.pos, event_json(event)["message"]["content"]["text"]) for event in events]
-            assert got == self.world.due_texts(phone.user, lane, low)[:PAGE]
-            for position, text in got:
-                self._apply(phone, lane, position, text)
-            if got:
-                high = got[-1][0]
+            assert [told(event) for event in events] == self.world.due_to(phone.user, lane, low)[:PAGE]
+            for event in events:
+                body = event_json(event)
+                self._apply(phone, lane, event.pos, (body["type"], body["message"]["id"]))
+            if events:
+                high = events[-1].pos
                 phone.at = phone.at.advance(lane, high)
                 self.core.moves.sent_nowait(
                     Sent(phone.user, DeviceId(phone.name), lane, low, high, self.clock.now_ms())
@@ -163,9 +214,9 @@ class Day:
         await self.core.moves.settle()
         phone.kept.append(str(Cursor(self.world.epoch, phone.applied)))
 
-    def _apply(self, phone: Phone, lane: Source, position: int, text: str) -> None:
+    def _apply(self, phone: Phone, lane: Source, position: int, what: tuple[str, str]) -> None:
         self.counts["delivered"] += 1
-        assert phone.seen.setdefault((lane, position), text) == text, "a position was used twice"
+        assert phone.seen.setdefault((lane, position), what) == what, "a position was used twice"
         if position > phone.applied.at(lane):
             assert position == phone.applied.at(lane) + 1, "a hole"
             phone.applied = phone.applied.advance(lane, position)
@@ -247,6 +298,7 @@ class Day:
         await self._compare_device(self.dice.choice(self.phones))
         if self.stored:
             await self._compare_status(self.dice.choice(self.stored))
+            await self._compare_thread(self.dice.choice(self.stored))
 
     async def _compare_unread(self, user: UserId) -> None:
         rows = await self.core.store.conversations_of(user, None, None, 200)
@@ -267,35 +319,65 @@ class Day:
         assert (stored.acked if stored is not None else None) == (known.acked if known is not None else None)
 
     async def _compare_status(self, message: NaiveMessage) -> None:
-        caller = UserCaller(message.sender, 0) if message.sender is not None else BackendCaller("shop", "k")
+        caller = UserCaller(message.sender, 0) if message.sender is not None else SHOP
         found = await read_message_status(
             message.id, caller, limit=9, store=self.core.store, now_ms=self.clock.now_ms()
         )
+        assert said(found.message) == message.text
         for recipient in found.recipients.items:
             if not self._is_trimmed(message, recipient.user):
                 assert recipient.status is message.status_for(recipient.user)
 
     def _is_trimmed(self, message: NaiveMessage, user: UserId) -> bool:
-        return any(message in self.world.lanes[user, lane][: self.world.floors[user, lane]] for lane in LANES)
+        trimmed = [e for lane in LANES for e in self.world.lanes[user, lane][: self.world.floors[user, lane]]]
+        return any(entry.message is message for entry in trimmed)
+
+    async def _compare_thread(self, message: NaiveMessage) -> None:
+        conversation = self.world.conversations[message.conversation]
+        read = partial(read_thread, message.conversation, message.id, conversation.members[0], store=self.core.store)
+        if message.thread is not None:
+            with pytest.raises(Rejected, match=message.thread):
+                await read(limit=1)
+            return
+        after, expected = self.dice.randint(0, message.seq), self.world.thread(message)
+        page = await read(after=after, limit=200)
+        assert [(m.seq, said(m)) for m in page.items] == [(m.seq, m.text) for m in expected if m.seq > after]
+
+    async def _compare_history(self, message: NaiveMessage) -> None:
+        found = await self.core.store.history(message.conversation, before=None, after=0, limit=1000)
+        there = self.world.conversations[message.conversation].messages
+        assert [(m.id, m.seq, said(m)) for m in found] == [(m.id, m.seq, m.text) for m in there]
 
     async def compare_everything(self) -> None:
         """At the end: all pages of all users from the floor, all statuses, all devices."""
         for user in USERS:
             for lane in LANES:
                 floor = self.world.floors[user, lane]
-                assert await self._texts(user, lane, floor) == self.world.due_texts(user, lane, floor)
+                assert await self._told(user, lane, floor) == self.world.due_to(user, lane, floor)
             await self._compare_unread(user)
         for phone in self.phones:
             await self._compare_device(phone)
         for message in self.stored:
             await self._compare_status(message)
+            await self._compare_thread(message)
+        for message in {message.conversation: message for message in self.stored}.values():
+            await self._compare_history(message)
 
-    async def _texts(self, user: UserId, lane: Source, after: int) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
+    async def _told(self, user: UserId, lane: Source, after: int) -> list[Told]:
+        found: list[Told] = []
         while events := await self.core.page(user, lane, after):
-            found += [(event.pos, event_json(event)["message"]["content"]["text"]) for event in events]
+            found += [told(event) for event in events]
             after = events[-1].pos
         return found
+
+
+def said(message: Message) -> str:
+    """The text of a message, or why it has none."""
+    if message.content is None:
+        assert message.gone is not None
+        return message.gone.value
+    text: str = msgspec.json.decode(message.content)["text"]
+    return text
 
 
 @asynccontextmanager
@@ -320,5 +402,6 @@ async def test_the_core_does_what_the_model_says(
         await day.compare_everything()
 
     assert day.counts["stored"] + day.counts["duplicates"] == day.counts["sent"]
-    assert min(day.counts[name] for name in ("stored", "duplicates", "delivered", "acked", "recovered")) > 0
+    happened = ("stored", "duplicates", "delivered", "acked", "recovered", "edited", "unchanged", "gone", "deleted")
+    assert min(day.counts[name] for name in happened) > 0
     print(f"{place} {seed}: " + ", ".join(f"{name} {count}" for name, count in sorted(day.counts.items())))

@@ -29,7 +29,7 @@ STEPS = 30
 
 
 class CoreMachine(RuleBasedStateMachine):
-    """Positions, cursors, receipts, unread counts, repeats and groups: each rule is one of the day's happenings."""
+    """Positions, cursors, receipts, unread counts, repeats, groups, edits: each rule is one of the day's happenings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +68,19 @@ class CoreMachine(RuleBasedStateMachine):
     def read(self, dice: Random) -> None:
         """A member reads some way, also backwards or beyond the end."""
         self._happen(dice, self._day.read)
+
+    @precondition(lambda self: self._day.stored)
+    @rule(dice=DICE, after_ms=st.integers(1, 5000))
+    def edit(self, dice: Random, after_ms: int) -> None:
+        """A sender lets a message say something else, or the same, or comes too late; somebody else tries."""
+        self._day.clock.now += after_ms
+        self._happen(dice, self._day.edit)
+
+    @precondition(lambda self: self._day.stored)
+    @rule(dice=DICE)
+    def delete(self, dice: Random) -> None:
+        """A sender takes a message back, perhaps again."""
+        self._happen(dice, self._day.delete)
 
     @rule(dice=DICE)
     def disconnect(self, dice: Random) -> None:

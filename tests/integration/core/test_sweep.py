@@ -9,6 +9,7 @@ from aldis.adapters.memory.broker import MemoryBroker
 from aldis.domain.errors import Unavailable
 from aldis.domain.retry import RetryPolicy
 from aldis.domain.status import Status, status_of
+from aldis.domain.work import Poison
 from aldis.ports.backplane import Knock
 from aldis.services import sweep
 from aldis.services.ring import Ringer
@@ -21,6 +22,8 @@ DAY_MS = 24 * 3600 * 1000
 
 class HeldBroker:
     """Keeps what is published, to be handed on by hand."""
+
+    is_heard = True
 
     def __init__(self, *, fails: bool = False) -> None:
         self.items: list[bytes] = []
@@ -106,17 +109,25 @@ async def test_work_that_a_dead_worker_took_comes_back(core: Core, broker: HeldB
 async def test_events_leave_once_the_broker_takes_them(core: Core) -> None:
     """A broker that fails loses nothing: the row stays until its announcement went through."""
     await core.store_all(chat("one"), chat("two"))
+    relay = partial(sweep.relay_outbox, store=core.store, clock=core.clock, metrics=core.metrics)
     with pytest.raises(Unavailable):
-        await sweep.relay_outbox(store=core.store, broker=HeldBroker(fails=True), clock=core.clock)
-    core.clock.now += sweep.LEASE_MS
+        await relay(broker=HeldBroker(fails=True))
+    core.clock.now += sweep.RELAY_LEASE_MS
 
     broker = HeldBroker()
-    rows = [await sweep.relay_outbox(store=core.store, broker=broker, clock=core.clock) for _ in range(2)]
+    rows = [await relay(broker=broker) for _ in range(2)]
 
     assert rows == [1, 0]
-    facts = msgspec.json.decode(broker.announced[0][1])
-    assert [fact["recipients"] for fact in facts] == [[BOB], [BOB]]
-    assert not any("content" in fact for fact in facts)
+    [(topic, batch)] = broker.announced
+    assert topic == "message.accepted.chat"
+    assert [event["data"]["recipients"] for event in msgspec.json.decode(batch)] == [[BOB], [BOB]]
+
+
+async def test_an_item_that_holds_no_lanes_is_poison() -> None:
+    """What cannot be read is never tried again."""
+    for item in (b"", b"{", b"7", b"[1]", b'[["alice","s"]]', b'[["alice","s","x"]]', b"\xff"):
+        with pytest.raises(Poison):
+            sweep.decode_due(item)
 
 
 async def test_what_has_aged_is_retired(core: Core) -> None:

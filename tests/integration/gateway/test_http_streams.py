@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from aldis.gateway.http_streams import PAGE_SECONDS
 from aldis.telemetry.tasks import cancel_and_wait, spawn
+from integration.broadcast.ears import on_air
 from integration.promise.crowd import wait_until
 from served import Server, served
 
@@ -211,3 +214,16 @@ async def test_a_reload_tells_where_to_go_on(server: Server, http: httpx2.AsyncC
     following = await sync(http, server, device="d1", wait=0, cursor=answer["cursor"])
 
     assert (answer["recovered"], texts_of(answer), texts_of(following)) == (False, [], ["after"])
+
+
+async def test_a_poll_with_news_does_not_wait_for_what_is_not_for_its_user(tmp_path: Path) -> None:
+    """Where a broadcast that others hear lies above what it has, there is nothing more to come."""
+    async with served(tmp_path, open_throttle=True) as calm, on_air(calm, ("news", {})) as station:
+        await station.broadcast("news", "for others")
+        await send(station.http, calm, "for bob")
+        begun = time.monotonic()
+        answer = await sync(station.http, calm, device="d1", wait=30)
+
+    assert texts_of(answer) == ["for bob"]
+    assert ".bs1." in answer["cursor"]
+    assert time.monotonic() - begun < PAGE_SECONDS

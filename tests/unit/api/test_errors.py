@@ -57,7 +57,6 @@ def test_a_code_that_nobody_declared_is_our_fault() -> None:
         (mistake("extra_forbidden", "body", "colour"), "unknown_field", "colour"),
         (mistake("extra_forbidden", "body", "to", "colour"), "unknown_field", "to.colour"),
         (mistake("extra_forbidden", "query", "befor"), "unknown_field", "befor"),
-        (mistake("extra_forbidden", "body", "send_at"), "bad_request", "send_at"),
         (mistake("extra_forbidden", "body", "push"), "bad_request", "push"),
         (mistake("extra_forbidden", "body", "to", "channel"), "bad_request", "to.channel"),
         (mistake("missing", "body", "content"), "bad_request", "content"),
@@ -80,7 +79,7 @@ def test_a_mistake_in_a_request_names_its_place(mistakes: list[dict[str, Any]], 
     assert (refusal.code, refusal.field) == (code, field)
 
 
-@pytest.mark.parametrize("field", ["send_at", "push"])
+@pytest.mark.parametrize("field", ["push"])
 def test_what_is_not_there_yet_is_said_so(field: str) -> None:
     """The contract has these fields; saying that they do not exist would be wrong."""
     assert "not supported yet" in from_validation(mistake("extra_forbidden", "body", field)).message

@@ -56,7 +56,7 @@ def test_a_whole_send_is_taken() -> None:
         ({"to": {"conversation": "c1"}, "content": TEXT}, "bad_request", "to.conversation"),
         ({"to": {"channel": "a b"}, "content": TEXT}, "bad_request", "to.channel"),
         ({"to": {"channel": "news", "user": "bob"}, "content": TEXT}, "bad_request", "to"),
-        ({"to": {"user": "bob"}, "content": TEXT, "send_at": "2030-01-01T00:00:00Z"}, "bad_request", "send_at"),
+        ({"to": {"user": "bob"}, "content": TEXT, "send_at": 1_800_000_000}, "bad_request", "send_at"),
         ({"to": {"user": "bob"}, "content": TEXT, "push": {"title": "x"}}, "bad_request", "push"),
         ({"to": {"user": "bob"}, "content": TEXT, "kind": "broadcast"}, "bad_request", "kind"),
         ({"to": {"user": "bob"}, "content": TEXT, "priority": "asap"}, "bad_request", "priority"),

@@ -8,7 +8,7 @@ def test_a_batch_is_counted_message_by_message() -> None:
     answers = Answers(batch=3)
     items = [{"message_id": "a"}, {"error": {"code": "rate_limited"}}, {"message_id": "b"}]
 
-    answers.take(200, json.dumps({"items": items}).encode(), 0.0)
+    answers.take(200, json.dumps({"results": items}).encode(), 0.0)
 
     assert answers.ids == {"a", "b"}
     assert answers.refused == {"rate_limited": 1}

@@ -55,9 +55,14 @@ def test_a_line_tells_time_conversation_sender_and_text(fields: dict[str, Any], 
 
 
 def test_a_changed_message_says_so() -> None:
-    """An edit and a deletion are news of their own."""
-    assert line("message.edited").endswith("alice [edited]: hi")
-    assert line("message.deleted", content=None, gone="deleted").endswith("alice [deleted]: [deleted]")
+    """An edit and a deletion are news of their own, and who comes later sees what became of it."""
+    edited = {"edited_at": "2026-11-24T08:05:00.000Z"}
+
+    assert line("message.edited", **edited).endswith("08:00:00  chat  alice [edited]: hi")
+    assert line("message", **edited).endswith("alice [edited]: hi")
+    assert line("message.edited", content=None, gone="deleted").endswith("alice: [deleted]")
+    assert line("message.deleted", content=None, gone="deleted").endswith("alice: [deleted]")
+    assert line("message.deleted", content=None, gone="purged").endswith("alice: [purged]")
 
 
 def test_times_are_the_readers_own() -> None:

@@ -13,7 +13,7 @@ from aldis.adapters.sql.reading import Reading
 from aldis.adapters.sql.reads import MESSAGE_COLUMNS
 from aldis.adapters.sql.rows import to_channel, to_message
 from aldis.domain.channels import History
-from aldis.domain.ids import ConversationId, MessageId, UserId
+from aldis.domain.ids import ConversationId, MessageId, UserId, created_ms
 from aldis.domain.messages import Kind
 from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, LaneHead
 from aldis.ports.broadcasts import (
@@ -44,7 +44,8 @@ def _extend(dialect: Dialect) -> TextClause:
 
 
 def _insert(dialect: Dialect) -> TextClause:
-    columns = ("source", "seq:int", "channel", "message_id", "conversation_seq:int", "audience_version:int", "type")
+    numbers = ("conversation_seq:int", "audience_version:int")
+    columns = ("source", "seq:int", "channel", "message_id", *numbers, "type", "revised_at:int")
     names = ", ".join(column.partition(":")[0] for column in columns)
     return text(f"INSERT INTO broadcast_events ({names}) SELECT * FROM {dialect.rows(*columns)} w")
 
@@ -123,7 +124,7 @@ class Broadcasts(Part):
     async def insert_broadcasts(self, entries: Sequence[BroadcastEntry]) -> None:
         """Store rows."""
         if entries:
-            await self._run(_insert, [(*e[:6], None if e.type == MESSAGE else e.type) for e in entries])
+            await self._run(_insert, [(*e[:6], None if e.type == MESSAGE else e.type, e.revised_at) for e in entries])
 
     async def broadcast_heads(self) -> dict[BroadcastSource, LaneHead]:
         """Both heads."""
@@ -216,15 +217,15 @@ class Broadcasts(Part):
     async def _trim(self, source: BroadcastSource, before: MessageId, limit: int) -> int:
         events = schema.broadcast_events
         rows = await self._connection.execute(
-            select(events.c.seq, events.c.channel, events.c.message_id)
+            select(events.c.seq, events.c.channel, events.c.message_id, events.c.revised_at)
             .where(events.c.source == source)
             .order_by(events.c.seq)
             .limit(limit)
         )
         old: dict[str, int] = {}
         last = 0
-        for seq, channel, message_id in rows:
-            if message_id >= before:
+        for seq, channel, message_id, revised_at in rows:
+            if message_id >= before or (revised_at is not None and revised_at >= created_ms(before)):
                 break
             old[channel] = last = seq
         if not last:
@@ -258,14 +259,14 @@ class BroadcastReads(Reading):
         """A range of the key."""
         statement = text(
             "SELECT e.source, e.seq, e.channel, e.message_id, e.conversation_seq, e.audience_version, e.type,"
-            f" {MESSAGE_COLUMNS} FROM broadcast_events e JOIN messages m ON m.id = e.message_id"
+            f" e.revised_at, {MESSAGE_COLUMNS} FROM broadcast_events e JOIN messages m ON m.id = e.message_id"
             " WHERE e.source = :source AND e.seq > :low AND e.seq <= :high ORDER BY e.seq"
         )
         given = {"source": source, "low": after, "high": after + limit}
 
         async def read(connection: Executing) -> list[LoggedBroadcast]:
             rows = (await connection.execute(statement, given)).all()
-            return [LoggedBroadcast(_to_entry(row[:7]), to_message(row[7:])) for row in rows]
+            return [LoggedBroadcast(_to_entry(row[:8]), to_message(row[8:])) for row in rows]
 
         return await self._read(read)
 
@@ -368,14 +369,16 @@ async def _read_heads(connection: Executing) -> tuple[dict[BroadcastSource, Lane
 
 
 def _to_entry(row: Sequence[Any]) -> BroadcastEntry:
-    source, seq, channel, message_id, conversation_seq, audience, type_ = row
-    return BroadcastEntry(source, seq, channel, message_id, conversation_seq, audience, type_ or MESSAGE)
+    source, seq, channel, message_id, conversation_seq, audience, type_, revised_at = row
+    return BroadcastEntry(source, seq, channel, message_id, conversation_seq, audience, type_ or MESSAGE, revised_at)
 
 
 def _pages_heard(dialect: Dialect) -> TextClause:
     """Pages of broadcasts.
 
     Each interval is sought by itself, so a page costs with the channels a user hears and not with what others hear.
+    An edit or a deletion is heard by those who heard the message in the same interval, or may see it now: whoever
+    joined a channel with a hidden past learns nothing of it.
     """
     begin = "CASE w.source WHEN 'be' THEN s.from_be ELSE s.from_bs END"
     end = "CASE w.source WHEN 'be' THEN s.until_be ELSE s.until_bs END"
@@ -383,7 +386,13 @@ def _pages_heard(dialect: Dialect) -> TextClause:
     wanted = f"{dialect.rows('want:int', 'user_id', 'source', 'low:int')} w"
     of_interval = (
         "FROM broadcast_events n WHERE n.source = w.source AND n.channel = s.channel AND n.seq > w.low"
-        f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) ORDER BY n.seq LIMIT :most"
+        f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) AND (n.type IS NULL"
+        # All that is asked of `n` itself is in its index; the rest is looked up for edits and deletions alone.
+        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN broadcast_events o ON o.message_id = t.message_id"
+        f" WHERE t.source = n.source AND t.seq = n.seq AND o.type IS NULL AND o.seq > {begin})"
+        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN messages x ON x.id = t.message_id"
+        " JOIN members l ON l.conversation_id = x.conversation_id AND l.user_id = w.user_id"
+        " WHERE t.source = n.source AND t.seq = n.seq AND l.from_seq < t.conversation_seq)) ORDER BY n.seq LIMIT :most"
     )
     if dialect.has_lateral:
         of_want = (

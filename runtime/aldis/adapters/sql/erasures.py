@@ -3,7 +3,6 @@
 What is deleted is overwritten by the database itself (`secure_delete`, see dialect.py); `scrub` sees to the log.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,26 +36,6 @@ def _purge(dialect: Dialect) -> TextClause:
     return text(
         "UPDATE messages SET content = NULL, gone = 'purged', client_id = NULL, edited_at = NULL"
         f" WHERE id IN (SELECT id FROM {dialect.rows('id')} w)"
-    )
-
-
-def _forget_expiries(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("expires_at:int", "id")
-    return text(f"DELETE FROM expiries WHERE (expires_at, message_id) IN (SELECT expires_at, id FROM {rows} w)")
-
-
-def _forget_dead_letters(dialect: Dialect) -> TextClause:
-    return text(
-        f"DELETE FROM dead_letters WHERE message_id IN (SELECT id FROM {dialect.rows('id')} w)"
-        " RETURNING recipient, lane"
-    )
-
-
-def _count_failed(dialect: Dialect) -> TextClause:
-    return text(
-        "UPDATE stream_heads SET failed = CASE WHEN failed > w.less THEN failed - w.less ELSE 0 END FROM "
-        f"{dialect.rows('user_id', 'lane', 'less:int')} w"
-        " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )
 
 
@@ -124,11 +103,7 @@ class Erasures(Part):
         """Contents, and the keys under which they were sent."""
         if not messages:
             return
-        ids = [(message.id,) for message in messages]
-        await self._run(_purge, ids)
-        failed = Counter((user, lane) for user, lane in await self._run(_forget_dead_letters, ids))
-        await self._run(_count_failed, [(*lane, count) for lane, count in sorted(failed.items())])
-        await self._run(_forget_expiries, [(m.expires_at, m.id) for m in messages if m.expires_at is not None])
+        await self._run(_purge, [(message.id,) for message in messages])
         keys = [(m.sender.scope, f"c:{m.client_id}") for m in messages if m.client_id is not None]
         await self._run(_forget_keys, keys)
 
@@ -151,7 +126,8 @@ class Erasures(Part):
         if gone:
             await self._connection.execute(delete(table).where(table.c.id.in_(gone)))
         if kept:
-            change = table.update().where(table.c.id == bindparam("which")).values(draft=bindparam("now"))
+            change = table.update().where(table.c.id == bindparam("which"))
+            change = change.values(draft=bindparam("now"), leased_until=None)  # whoever is sending the old one may not
             await self._connection.execute(change, kept)
 
     async def forget_progress(self, user: UserId, conversation: ConversationId, looked: int) -> None:

@@ -189,6 +189,7 @@ stream_events = Table(
     _number("conversation_seq"),
     Column("own", Boolean, nullable=False),
     _text("type", null=True),
+    _number("revised_at", null=True),
     Index("ix_stream_events_message_id", "message_id", "user_id"),
     sqlite_with_rowid=False,
 )
@@ -269,7 +270,8 @@ broadcast_events = Table(
     _number("conversation_seq"),
     _number("audience_version"),
     _text("type", null=True),
-    Index("ix_broadcast_events_source", "source", "channel", "seq"),
+    _number("revised_at", null=True),
+    Index("ix_broadcast_events_source", "source", "channel", "seq", "type"),
     Index("ix_broadcast_events_message_id", "message_id"),
     sqlite_with_rowid=False,
 )
@@ -387,8 +389,8 @@ scheduled = Table(
     _text("reason", null=True),
     _number("created_at"),
     _number("leased_until", null=True),
-    Index("ix_scheduled_due_at", "state", "due_at"),
-    Index("ix_scheduled_scope", "scope", "due_at", "id"),
+    Index("ix_scheduled_due_at", "state", "due_at", "created_at", "id"),
+    Index("ix_scheduled_scope", "scope", "id"),
     sqlite_with_rowid=False,
 )
 

@@ -103,8 +103,8 @@ def _insert_messages(dialect: Dialect) -> TextClause:
 
 
 def _insert_entries(dialect: Dialect) -> TextClause:
-    numbers = ("conversation_seq:int", "own:bool", "type")
-    columns = ("user_id", "lane", "seq:int", "message_id", "conversation_id", *numbers)
+    more = ("conversation_seq:int", "own:bool", "type", "revised_at:int")
+    columns = ("user_id", "lane", "seq:int", "message_id", "conversation_id", *more)
     names = ", ".join(column.partition(":")[0] for column in columns)
     return text(f"INSERT INTO stream_events ({names}) SELECT * FROM {dialect.rows(*columns)} w")
 
@@ -177,7 +177,9 @@ class Sends(Part):
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
         if entries:
-            await self._run(_insert_entries, [(*e[:7], None if e.type == MESSAGE else e.type) for e in entries])
+            await self._run(
+                _insert_entries, [(*e[:7], None if e.type == MESSAGE else e.type, e.revised_at) for e in entries]
+            )
 
     async def put_states(self, states: Sequence[State], versions: Sequence[int]) -> None:
         """Upsert rows of `r`."""

@@ -8,6 +8,7 @@ from sqlalchemy import Select, func, select, text
 
 from aldis.adapters.sql import reads, schema
 from aldis.adapters.sql.administration import Administration, AdministrationReads
+from aldis.adapters.sql.announcements import AnnouncementReads
 from aldis.adapters.sql.broadcasts import BroadcastReads, Broadcasts, read_heard
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.deliveries import Deliveries, DeliveryReads
@@ -18,6 +19,7 @@ from aldis.adapters.sql.postgres_url import is_postgres_url
 from aldis.adapters.sql.relations import RelationReads, Relations
 from aldis.adapters.sql.revisions import RevisionReads, Revisions
 from aldis.adapters.sql.rows import to_api_key, to_channel, to_device
+from aldis.adapters.sql.scheduling import Scheduling, SchedulingReads
 from aldis.adapters.sql.sends import Sends, read_conversations, read_heads
 from aldis.adapters.sql.sqlite_engine import open_sqlite_engine
 from aldis.adapters.sql.sweeps import Sweeps
@@ -36,11 +38,19 @@ WRITERS = 4  # groups of sends at once: more take no more on PostgreSQL, and wai
 T = TypeVar("T")
 
 
-class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Relations, Administration):
+class SqlTransaction(Sends, Moves, Sweeps, Broadcasts, Deliveries, Revisions, Relations, Administration, Scheduling):
     """One open transaction: everything that may be written together."""
 
 
-class SqlStore(BroadcastReads, DeliveryReads, RevisionReads, RelationReads, AdministrationReads):
+class SqlStore(
+    BroadcastReads,
+    DeliveryReads,
+    RevisionReads,
+    RelationReads,
+    AnnouncementReads,
+    AdministrationReads,
+    SchedulingReads,
+):
     """The store over SQLAlchemy Core. Make it with `open_sql_store`."""
 
     def __init__(self, engine: Engine) -> None:

@@ -10,7 +10,7 @@ from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_api_key, from_channel
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
-from aldis.domain.ids import MessageId, UserId
+from aldis.domain.ids import MessageId, UserId, created_ms
 from aldis.domain.streams import Lane
 from aldis.ports.store import Due, OutboxRow
 
@@ -63,7 +63,7 @@ class Sweeps(Part):
         """Take rows by their lease."""
         table = schema.outbox
         chosen = (
-            select(table.c.id, table.c.topic, table.c.payload)
+            select(table.c.id, table.c.topic, table.c.payload, table.c.created_at)
             .where(or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
             .order_by(table.c.id)
             .limit(limit)
@@ -80,28 +80,11 @@ class Sweeps(Part):
         await self._connection.execute(delete(schema.outbox).where(schema.outbox.c.id.in_(ids)))
 
     async def trim(self, before: MessageId, limit: int) -> int:
-        """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears.
-
-        Ids follow the clocks of those who made them, positions the commits: an old message may lie behind a newer one.
-        """
-        events, heads = schema.stream_events, schema.stream_heads
-        newer = events.alias()
-        below_it = and_(newer.c.user_id == events.c.user_id, newer.c.lane == events.c.lane, newer.c.seq < events.c.seq)
-        behind_newer = exists().where(below_it, newer.c.message_id >= before)
-        oldest = (
-            select(events.c.user_id, events.c.lane, events.c.seq)
-            .where(events.c.message_id < before, ~behind_newer)
-            .order_by(events.c.message_id)
-            .limit(limit)
-            .subquery()
-        )
-        grouped = select(oldest.c.user_id, oldest.c.lane, func.max(oldest.c.seq)).group_by(
-            oldest.c.user_id, oldest.c.lane
-        )
-        floors = [(user, lane, floor) for user, lane, floor in await self._connection.execute(grouped)]
-        if not floors:
+        """Drop old entries from the low end of their lanes, whole prefixes only, so that no hole appears."""
+        rows = await self._prefixes(before, limit)
+        if not rows:
             return 0
-        rows = [{"who": user, "at": lane, "high": floor} for user, lane, floor in sorted(floors)]
+        events, heads = schema.stream_events, schema.stream_heads
         raise_floor = (
             heads.update()
             .where(
@@ -125,6 +108,39 @@ class Sweeps(Part):
         for row in rows:
             dropped += (await self._connection.execute(drop, row)).rowcount
         return dropped
+
+    async def _prefixes(self, before: MessageId, limit: int) -> list[dict[str, Any]]:
+        """Up to which position each lane has nothing but old entries, those that hold `limit` of them in all.
+
+        Ids follow the clocks of those who made them, positions the commits: an old message may lie behind a newer one.
+        What is told of an old message lately is as new as any.
+        """
+        events, heads, at = schema.stream_events, schema.stream_heads, created_ms(before)
+        newer = events.alias()
+        below_it = and_(newer.c.user_id == events.c.user_id, newer.c.lane == events.c.lane, newer.c.seq < events.c.seq)
+        behind_newer = exists().where(below_it, or_(newer.c.message_id >= before, newer.c.revised_at >= at))
+        oldest = (
+            select(events.c.user_id, events.c.lane, events.c.seq)
+            .where(events.c.message_id < before, func.coalesce(events.c.revised_at, 0) < at, ~behind_newer)
+            .order_by(events.c.message_id)
+            .limit(limit)
+            .subquery()
+        )
+        of_lane = and_(heads.c.user_id == oldest.c.user_id, heads.c.source == oldest.c.lane)
+        grouped = (
+            select(oldest.c.user_id, oldest.c.lane, func.max(oldest.c.seq), func.max(heads.c.floor))
+            .join_from(oldest, heads, of_lane)
+            .group_by(oldest.c.user_id, oldest.c.lane)
+        )
+        rows: list[dict[str, Any]] = []
+        for user, lane, high, floor in sorted(map(tuple, await self._connection.execute(grouped))):
+            # An edit of an old message lies far behind it: the entries up to it may be many more than were chosen.
+            end = min(high, floor + limit)
+            limit -= max(1, end - floor)
+            rows.append({"who": user, "at": lane, "high": end})
+            if limit <= 0:
+                break
+        return rows
 
     async def delete_keys(self, now: int, limit: int) -> int:
         """Forget expired keys, some at a time."""

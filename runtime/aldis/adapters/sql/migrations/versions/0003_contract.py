@@ -57,11 +57,14 @@ def upgrade() -> None:
         sa.Column("conversation_seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("audience_version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("type", sa.Text(), nullable=True),
+        sa.Column("revised_at", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.PrimaryKeyConstraint("source", "seq", name=op.f("pk_broadcast_events")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_broadcast_events_message_id", "broadcast_events", ["message_id"], unique=False)
-    op.create_index("ix_broadcast_events_source", "broadcast_events", ["source", "channel", "seq"], unique=False)
+    op.create_index(
+        "ix_broadcast_events_source", "broadcast_events", ["source", "channel", "seq", "type"], unique=False
+    )
     op.create_table(
         "broadcast_floors",
         sa.Column("channel", sa.Text(), nullable=False),
@@ -166,8 +169,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scheduled")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_scheduled_due_at", "scheduled", ["state", "due_at"], unique=False)
-    op.create_index("ix_scheduled_scope", "scheduled", ["scope", "due_at", "id"], unique=False)
+    op.create_index("ix_scheduled_due_at", "scheduled", ["state", "due_at", "created_at", "id"], unique=False)
+    op.create_index("ix_scheduled_scope", "scheduled", ["scope", "id"], unique=False)
     op.create_table(
         "subscriptions",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -213,6 +216,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("thread_id IS NOT NULL"),
     )
     op.add_column("stream_events", sa.Column("type", sa.Text(), nullable=True))
+    op.add_column("stream_events", sa.Column("revised_at", sa.BigInteger(), autoincrement=False, nullable=True))
     op.add_column("stream_heads", sa.Column("run_low", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("stream_heads", sa.Column("rings", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("stream_heads", sa.Column("failed", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
@@ -222,6 +226,7 @@ def downgrade() -> None:
     op.drop_column("stream_heads", "failed")
     op.drop_column("stream_heads", "rings")
     op.drop_column("stream_heads", "run_low")
+    op.drop_column("stream_events", "revised_at")
     op.drop_column("stream_events", "type")
     op.drop_index(
         "ix_messages_thread_id",

@@ -1,0 +1,19 @@
+"""The only place where things are put together: settings to ports, ports to services, services to applications.
+
+One AsyncExitStack opens all and closes all in reverse order; nothing else in the project makes an adapter.
+"""
+
+from aldis.bootstrap.data_folder import DataDirLocked, is_served, open_admin_store
+from aldis.bootstrap.inspection import ask_broker, fetch_issuer_keys, inspect_database
+from aldis.bootstrap.serving import ServeFailed, serve
+
+__all__ = [
+    "DataDirLocked",
+    "ServeFailed",
+    "ask_broker",
+    "fetch_issuer_keys",
+    "inspect_database",
+    "is_served",
+    "open_admin_store",
+    "serve",
+]
