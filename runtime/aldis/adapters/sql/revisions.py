@@ -29,9 +29,10 @@ def _forget_dead_letters(dialect: Dialect) -> TextClause:
 
 
 def _count_failed(dialect: Dialect) -> TextClause:
+    rows = dialect.rows("user_id", "lane", "less:int")
     return text(
         "UPDATE stream_heads SET failed = CASE WHEN failed > w.less THEN failed - w.less ELSE 0 END FROM "
-        f"{dialect.rows('user_id', 'lane', 'less:int')} w"
+        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
         " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )
 
