@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ("servers.fixtures",)  # real servers, for whoever asks for one
+pytest_plugins = ("servers.fixtures", "databases")  # real servers and databases, for whoever asks for one
 
 COUNTED = (
     "integration/api",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -28,15 +27,14 @@ from aldis.ports.deliveries import (
 )
 from aldis.ports.store import Move, State, Store
 from contract.store_rows import ALICE, BOB, NEWS, NOW, PHONE, TALK, message, store_messages, store_states
-from contract.test_store import ADAPTERS
 
 LATER = NOW + 60_000
 ALL = LetterFilter()
 
 
-@pytest.fixture(params=ADAPTERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_sql_store(ADAPTERS[request.param].format(folder=tmp_path), now_ms=NOW) as store:
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with open_sql_store(database_url, now_ms=NOW) as store:
         yield store
 
 
@@ -88,7 +86,7 @@ async def test_a_due_lane_is_claimed_by_one(store: Store) -> None:
 
     first, second, third = await asyncio.gather(*(due_lanes(store, limit=1) for _ in range(3)))
 
-    assert [first, second, third] == [[DueLane(BOB, "e", 0, 1, 0)], [DueLane(BOB, "s", 0, 1, 0)], []]
+    assert sorted([first, second, third]) == [[], [DueLane(BOB, "e", 0, 1, 0)], [DueLane(BOB, "s", 0, 1, 0)]]
 
 
 async def test_a_lane_is_not_due_before_its_time(store: Store) -> None:

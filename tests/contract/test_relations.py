@@ -1,7 +1,6 @@
 """What every store promises of relations (`aldis.ports.relations`)."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +13,11 @@ from contract.store_rows import ALICE, BOB, NEWS, NOW, TALK, message, store_mess
 
 CAROL, DAVE = UserId("carol"), UserId("dave")
 OTHER_TALK = Conversation(ConversationId("other"), TALK.kind, "chat", (ALICE, CAROL))
-ADAPTERS = {
-    "sqlite-memory": "sqlite:///:memory:",
-    "sqlite-file": "sqlite:///{folder}/aldis.db",
-}
 
 
-@pytest.fixture(params=ADAPTERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_sql_store(ADAPTERS[request.param].format(folder=tmp_path), now_ms=NOW) as store:
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with open_sql_store(database_url, now_ms=NOW) as store:
         yield store
 
 

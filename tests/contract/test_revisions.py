@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +13,11 @@ from aldis.ports.store import LaneEntry, Store, Want
 from contract.store_rows import ALICE, BOB, NEWS, NOW, TALK, message, places, store_messages
 
 OTHER = b'{"type":"text","text":"other"}'
-ADAPTERS = {
-    "sqlite-memory": "sqlite:///:memory:",
-    "sqlite-file": "sqlite:///{folder}/aldis.db",
-}
 
 
-@pytest.fixture(params=ADAPTERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_sql_store(ADAPTERS[request.param].format(folder=tmp_path), now_ms=NOW) as store:
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with open_sql_store(database_url, now_ms=NOW) as store:
         yield store
 
 

@@ -1,7 +1,6 @@
 """What every store promises of scheduled sends (`aldis.ports.scheduling`)."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -16,15 +15,11 @@ from contract.store_rows import NOW, TALK, message, store_messages
 T = TypeVar("T")
 SHOP, PRESS = "b:shop", "b:press"
 UNTIL = NOW + 10_000
-ADAPTERS = {
-    "sqlite-memory": "sqlite:///:memory:",
-    "sqlite-file": "sqlite:///{folder}/aldis.db",
-}
 
 
-@pytest.fixture(params=ADAPTERS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_sql_store(ADAPTERS[request.param].format(folder=tmp_path), now_ms=NOW) as store:
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with open_sql_store(database_url, now_ms=NOW) as store:
         yield store
 
 

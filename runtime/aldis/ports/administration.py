@@ -99,7 +99,7 @@ class AdministrationRows(ErasureRows, Protocol):
         ...
 
     async def kept_channel(self, name: str) -> KeptChannel | None:
-        """A channel as this transaction sees it; None when it was never declared."""
+        """A channel, held until this transaction has ended; None when it was never declared."""
         ...
 
     async def closed_channels(self, names: Sequence[str]) -> set[str]:

@@ -118,7 +118,7 @@ class BroadcastRows(Protocol):
         ...
 
     async def audience_number(self) -> int:
-        """The number of the last change of any audience."""
+        """The number of the last change of any audience; there is no other until this transaction has ended."""
         ...
 
     async def number_change(self) -> int:
@@ -133,8 +133,8 @@ class BroadcastRows(Protocol):
         """Let a channel be heard by everyone."""
         ...
 
-    async def seen(self, users: Sequence[UserId]) -> dict[UserId, Seen]:
-        """Those among `users` who have been here."""
+    async def seen(self, users: Sequence[UserId], *, hold: bool = False) -> dict[UserId, Seen]:
+        """Those among `users` who have been here; with `hold` no other transaction holds them until this has ended."""
         ...
 
     async def put_seen(self, users: Sequence[Seen]) -> None:

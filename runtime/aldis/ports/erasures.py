@@ -38,7 +38,7 @@ class ErasureRows(Protocol):
         ...
 
     async def erasure_of(self, user: UserId) -> Erasure | None:
-        """How far it has come, as this transaction sees it."""
+        """How far it has come, held until this transaction has ended."""
         ...
 
     async def next_unerased(self, user: UserId, after: str) -> Unerased | None:

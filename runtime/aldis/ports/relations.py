@@ -49,7 +49,7 @@ class RelationRows(Protocol):
         ...
 
     async def member_settings(self, conversation: ConversationId, user: UserId) -> MemberSettings | None:
-        """How a member has set a conversation; None for a stranger."""
+        """How a member has set a conversation, held until this transaction has ended; None for a stranger."""
         ...
 
     async def put_member_settings(self, conversation: ConversationId, user: UserId, settings: MemberSettings) -> None:

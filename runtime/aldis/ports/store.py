@@ -5,6 +5,8 @@ Guarantees of every adapter:
 - Positions of one (user, source) are given in commit order: a reader that sees position n sees all below it, retention
   apart. Locks are taken in one order: keys, conversations, members, messages that are there already, lanes, each
   sorted; so is every argument list.
+- Several transactions may be open at once. What is called held no other transaction changes until this one has ended;
+  all else is read as it is when it is asked for.
 - `Contention` is raised when a transaction lost against another and changed nothing; `Unstorable` when a row cannot be
   stored by its content, nothing was changed; `OutcomeUnknown` when the commit itself failed to answer; other failures
   of the database are `Unavailable`. No driver's own error passes.
@@ -228,8 +230,10 @@ class Transaction(
         """The messages that exist among `ids`."""
         ...
 
-    async def devices(self, keys: Sequence[tuple[UserId, DeviceId]]) -> dict[tuple[UserId, DeviceId], Device]:
-        """The devices that exist among `keys`."""
+    async def devices(
+        self, keys: Sequence[tuple[UserId, DeviceId]], *, hold: bool = False
+    ) -> dict[tuple[UserId, DeviceId], Device]:
+        """The devices that exist among `keys`; with `hold` no other transaction changes them until this has ended."""
         ...
 
     async def put_devices(self, devices: Sequence[Device], seen_at: int) -> None:
@@ -259,7 +263,7 @@ class Transaction(
     async def read_marks(
         self, keys: Sequence[tuple[ConversationId, UserId]]
     ) -> dict[tuple[ConversationId, UserId], ReadMark]:
-        """The marks of those who are members."""
+        """The marks of those who are members; no other transaction changes them until this has ended."""
         ...
 
     async def count_own_between(self, conversation: ConversationId, user: UserId, low: int, high: int) -> int:
@@ -291,7 +295,10 @@ class Transaction(
         ...
 
     async def delete_moves(self, before: int, limit: int) -> int:
-        """Forget up to `limit` records of moves older than `before` (Unix ms), oldest first; answer how many."""
+        """Forget up to `limit` records of moves older than `before` (Unix ms), oldest first; answer how many.
+
+        None where `keep_up` lets go of them.
+        """
         ...
 
     async def put_api_key(self, key: ApiKey) -> None:
@@ -335,6 +342,13 @@ class Store(
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction; commit at the end of the block, roll back when it raises. The way for the rest."""
+        ...
+
+    async def keep_up(self, now: int, *, records_before: int) -> None:
+        """Make room for what is to come, let go of older records of moves and rings, where that goes by whole tables.
+
+        Cheap when there is nothing to be done; to be called every few hours. Times are Unix ms.
+        """
         ...
 
     async def check(self) -> None:

@@ -134,6 +134,7 @@ async def open_channel(channel: Channel, transaction: Transaction) -> None:
 
 
 async def _subscribe(user: UserId, channel: Channel, transaction: Transaction, now_ms: int) -> list[Batch]:
+    await transaction.seen([user], hold=True)
     earlier = await transaction.intervals([user], channel.name)
     if any(interval.is_open for interval in earlier):
         return []
@@ -148,6 +149,7 @@ async def _subscribe(user: UserId, channel: Channel, transaction: Transaction, n
 
 
 async def _unsubscribe(user: UserId, channel: Channel, transaction: Transaction) -> list[Batch]:
+    await transaction.seen([user], hold=True)
     current = [i for i in await transaction.intervals([user], channel.name) if i.is_open]
     if not current:
         return []

@@ -14,6 +14,7 @@ from aldis.ports.clock import Clock
 from aldis.ports.store import Store, Transaction, positions
 from aldis.services.audience import join_everyone
 from aldis.services.grouping import Done, Grouper
+from aldis.services.retry_contention import retry_contention
 from aldis.telemetry.metrics import Metrics
 
 GROUP = 200
@@ -50,9 +51,8 @@ class Connector:
         self._grouper.submit(command, done)
 
     async def _attach(self, group: Sequence[ConnectDevice]) -> list[Attachment | AldisError]:
-        answers: list[Attachment | AldisError] = []
-
-        async def recipe(transaction: Transaction) -> None:
+        async def recipe(transaction: Transaction) -> list[Attachment | AldisError]:
+            answers: list[Attachment | AldisError] = []
             users = sorted({command.user for command in group})
             await join_everyone(users, transaction, self._clock.now_ms())
             heads = await transaction.heads(users)
@@ -87,9 +87,9 @@ class Connector:
                         counts[command.user] = owned + 1
                     known[command.user, command.device] = changed[command.user, command.device] = fresh
             await transaction.put_devices(list(changed.values()), self._clock.now_ms())
+            return answers
 
-        await self._store.run(recipe)
-        return answers
+        return await retry_contention(lambda: self._store.run(recipe), clock=self._clock)
 
 
 def _restarted(user: UserId, device: DeviceId, platform: str, attachment: Attachment) -> Device:

@@ -70,10 +70,10 @@ async def store_moves(
     answers: list[Answer] = [None] * len(group)
 
     async def recipe(transaction: Transaction) -> list[Batch]:
-        marks = await _read_marks([read for _, read in reads], transaction)
         moves = await _advance_devices(acks, transaction, now_ms)
         acknowledged = acknowledged_ranges(moves)
         receipts = await _delivered(acknowledged, transaction)
+        marks = await _read_marks([read for _, read in reads], receipts, transaction)
         read_moves, states = await _mark_read(reads, marks, answers, transaction, now_ms)
         receipts += [
             Receipt(conversation_id=ConversationId(move.source), user=move.user, read_seq=move.high)
@@ -84,9 +84,11 @@ async def store_moves(
         await _record(notes + moves + read_moves, transaction, now_ms, announces=announces)
         states += await close_acknowledged(acknowledged, moved, transaction)
         states += await close_read(read_moves, transaction)
+        batches = await put_states(states, transaction)
+        # Only now that the readers' `r` is held: of two gateways that store reads of one user, the later counts both.
         badges = await _answer_reads(reads, answers, marks, transaction)
-        states += [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
-        return await put_states(states, transaction)
+        told = [_badge(user, badges[user]) for user in sorted({move.user for move in read_moves})]
+        return batches + await put_states(told, transaction)
 
     batches = await store.run(recipe)
     return answers, batches
@@ -102,7 +104,7 @@ async def _advance_devices(acks: Sequence[Ack], transaction: Transaction, now_ms
     """Move devices forward; answer the moves of their lanes."""
     if not acks:
         return []
-    known = await transaction.devices(sorted({(ack.user, ack.device) for ack in acks}))
+    known = await transaction.devices(sorted({(ack.user, ack.device) for ack in acks}), hold=True)
     before = dict(known)
     for ack in acks:
         device = known.get((ack.user, ack.device))
@@ -137,9 +139,14 @@ async def _delivered(acknowledged: Sequence[Range], transaction: Transaction) ->
     ]
 
 
-async def _read_marks(reads: Sequence[Read], transaction: Transaction) -> dict[tuple[ConversationId, UserId], ReadMark]:
-    keys = sorted({(read.conversation_id, read.user) for read in reads})
-    return await transaction.read_marks(keys) if keys else {}
+async def _read_marks(
+    reads: Sequence[Read], receipts: Sequence[Receipt], transaction: Transaction
+) -> dict[tuple[ConversationId, UserId], ReadMark]:
+    """The readers' marks; with them all members whose progress is to grow are held at once, in one order."""
+    if not reads:
+        return {}
+    of_reads = {(read.conversation_id, read.user) for read in reads}
+    return await transaction.read_marks(sorted(of_reads | {(r.conversation_id, r.user) for r in receipts}))
 
 
 async def _mark_read(

@@ -32,6 +32,13 @@ async def relay_outbox(*, store: Store, broker: Broker, clock: Clock, metrics: M
     return len(rows)
 
 
+async def keep_up(*, store: Store, clock: Clock, retention_ms: int) -> int:
+    """Let the store make room for what is to come, and let go of what has aged."""
+    now = clock.now_ms()
+    await store.keep_up(now, records_before=now - retention_ms - RECORDS_OUTLIVE_MS)
+    return 0
+
+
 async def retire(*, store: Store, clock: Clock, retention_ms: int) -> int:
     """Drop lane entries, records, failed scheduled sends and keys that have aged; answer how many of all.
 

@@ -26,6 +26,7 @@ from aldis.workers.delivering import Delivering
 RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
 RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
+KEEP_UP_SECONDS = 3600.0  # what it makes is needed weeks later
 COUNT_SECONDS = 10.0  # between counts of what waits for its time
 ERASE_SECONDS = 1.0  # until an erasure that somebody asked for begins
 FAILED_SECONDS = 5.0
@@ -79,6 +80,7 @@ async def run_workers(
         "schedule": (scheduled.run_round, 0.0),  # it waits by itself
         "count": (scheduled.count, COUNT_SECONDS),
         "erase": (partial(erase_user.erase_all, store=store, ringer=ringer, clock=clock), ERASE_SECONDS),
+        "keep_up": (partial(sweep.keep_up, store=store, clock=clock, retention_ms=retention_ms), KEEP_UP_SECONDS),
         "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),
     }
     async with AsyncExitStack() as stack:

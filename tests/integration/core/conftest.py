@@ -1,18 +1,19 @@
-"""The core on SQLite in memory and, where it says so, on a file that can be opened again."""
+"""The core on SQLite in memory and on PostgreSQL and, where it says so, on what can be opened again."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from databases import url_of
 from integration.core.faulty_store import FaultyStore
 from integration.core.running_core import Core, open_core
 
 
-@pytest.fixture
-async def core() -> AsyncIterator[Core]:
-    """The core in memory."""
-    async with open_core() as core:
+@pytest.fixture(params=["sqlite-memory", "postgres"])
+async def core(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Core]:
+    """The core on each kind of database."""
+    async with open_core(url_of(request.param, request, tmp_path)) as core:
         yield core
 
 

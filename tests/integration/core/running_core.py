@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from aldis.adapters.memory.clock import START_MS
-from aldis.adapters.sql.store import open_sql_store
+from aldis.adapters.sql.store import WRITERS, open_sql_store
 from aldis.domain.callers import Caller
 from aldis.domain.channels import ChatPolicies
 from aldis.domain.content import text_content
@@ -206,9 +206,11 @@ def told(event: Event) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def open_core(url: str = MEMORY, clock: HurriedClock | None = None) -> AsyncIterator[Core]:
+async def open_core(
+    url: str = MEMORY, clock: HurriedClock | None = None, writers: int = WRITERS
+) -> AsyncIterator[Core]:
     """The core over a database; closed when all that was submitted is stored."""
-    async with open_sql_store(url, now_ms=START_MS) as store:
+    async with open_sql_store(url, now_ms=START_MS, writers=writers) as store:
         core = Core(store, clock)
         yield core
         await core.committer.settle()

@@ -209,14 +209,14 @@ async def test_coming_back_unchanged_writes_nothing(core: Core) -> None:
     assert await core.store.device(BOB, DeviceId("phone")) == before
 
 
-async def test_devices_are_remembered_over_a_restart(url: str) -> None:
+async def test_devices_are_remembered_over_a_restart(durable_url: str) -> None:
     """A cursor of before the restart is followed after it, and what was confirmed is known."""
-    async with open_core(url) as core:
+    async with open_core(durable_url) as core:
         await core.connect(BOB, "phone")
         await core.store_all(chat("1"), chat("2"), chat("3"))
         await core.ack(BOB, "phone", {"s": 1})
         kept = cursor(core, s=2)
-    async with open_core(url) as core:
+    async with open_core(durable_url) as core:
         assert (await core.connect(BOB, "phone")).start == Positions(s=1)
         assert (await core.connect(BOB, "phone", kept)).start == Positions(s=2)
 

@@ -74,11 +74,11 @@ async def test_equal_client_ids_one_after_the_other_make_one_message(core: Core)
     assert other.seq == 2
 
 
-async def test_a_client_id_is_remembered_over_a_restart(url: str) -> None:
+async def test_a_client_id_is_remembered_over_a_restart(durable_url: str) -> None:
     """A repeat after the file was closed and opened again is answered with the first message."""
-    async with open_core(url) as core:
+    async with open_core(durable_url) as core:
         [first] = await core.store_all(chat(client_id="same"))
-    async with open_core(url) as core:
+    async with open_core(durable_url) as core:
         answers = await core.store_all(*(chat(client_id="same") for _ in range(3)))
 
         assert {(a.message_id, a.seq, a.duplicate) for a in answers} == {(first.message_id, 1, True)}

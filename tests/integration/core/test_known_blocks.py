@@ -31,10 +31,12 @@ async def set_block(store: SqlStore, *, blocked: bool) -> None:
     await store.run(recipe)
 
 
-async def test_a_block_made_by_another_process_is_seen_at_once(tmp_path: Path) -> None:
-    """Each of two stores on one file sees what the other has just committed, as often as it changes."""
-    url = f"sqlite:///{tmp_path / 'aldis.db'}"
-    async with open_sql_store(url, now_ms=START_MS) as one, open_sql_store(url, now_ms=START_MS) as other:
+async def test_a_block_made_by_another_process_is_seen_at_once(durable_url: str) -> None:
+    """Each of two stores on one database sees what the other has just committed, as often as it changes."""
+    async with (
+        open_sql_store(durable_url, now_ms=START_MS) as one,
+        open_sql_store(durable_url, now_ms=START_MS) as other,
+    ):
         for maker, asker in ((one, other), (other, one)) * 3:
             assert not await are_apart(asker)
             await set_block(maker, blocked=True)

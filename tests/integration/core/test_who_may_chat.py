@@ -1,6 +1,5 @@
 """Policies and blocks, as the transaction that stores a message holds them."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,7 @@ from aldis.services.block_user import block_user, unblock_user
 from aldis.services.ring import Ringer
 from aldis.services.store_group import store_group
 from integration.core.commands import ALICE, BOB, CAROL, chat, into, notification, talk
-from integration.core.running_core import Core, open_core
+from integration.core.running_core import Core
 
 AGENT = UserId("agent:1")
 POLICIES: ChatPolicies = {
@@ -22,12 +21,6 @@ POLICIES: ChatPolicies = {
     "order": ChatPolicy(who=WhoMayChat.EXISTING),
     "closed": ChatPolicy(who=WhoMayChat.NOBODY),
 }
-
-
-@pytest.fixture
-async def core() -> AsyncIterator[Core]:
-    async with open_core() as core:
-        yield core
 
 
 def write(channel: str, sender: UserId = ALICE, to: UserId = BOB, **changes: object) -> SendMessage:

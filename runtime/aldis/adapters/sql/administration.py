@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, select, true, update
+from sqlalchemy import Row, TextClause, and_, select, text, true, update
 
 from aldis.adapters.sql import figures, schema
+from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.erasures import ErasureReads, Erasures
 from aldis.adapters.sql.rows import to_channel
 from aldis.adapters.sql.searches import search_messages
@@ -28,6 +29,12 @@ from aldis.ports.administration import (
 AUDIT_WINDOW = 5_000  # entries looked at in one request; two filters at once have an index for one of them
 
 
+def _closed(dialect: Dialect) -> TextClause:
+    return text(
+        f"SELECT c.name FROM {dialect.rows('name')} w JOIN channels c ON c.name = w.name WHERE c.deleted_at IS NOT NULL"
+    )
+
+
 class Administration(Erasures):
     """The part of an open transaction."""
 
@@ -38,15 +45,15 @@ class Administration(Erasures):
 
     async def kept_channel(self, name: str) -> KeptChannel | None:
         """A channel's row, whether or not it is deleted."""
-        rows = await self._connection.execute(select(schema.channels).where(schema.channels.c.name == name))
-        row = rows.first()
+        table = schema.channels
+        found = select(table).where(table.c.name == name).with_for_update()
+        row = (await self._connection.execute(found)).first()
         return KeptChannel(to_channel(row), row.deleted_at is not None) if row is not None else None
 
     async def closed_channels(self, names: Sequence[str]) -> set[str]:
         """Rows that are marked."""
-        table = schema.channels
-        statement = select(table.c.name).where(table.c.name.in_(names), table.c.deleted_at.is_not(None))
-        return {name for (name,) in await self._connection.execute(statement)}
+        found = await self._run(_closed, [(name,) for name in names]) if names else ()
+        return {name for (name,) in found}
 
     async def close_channel(self, name: str, at: int) -> None:
         """Mark a row."""
@@ -81,7 +88,9 @@ class AdministrationReads(ErasureReads):
     ) -> Found:
         """A bounded search."""
         return await self._read(
-            lambda connection: search_messages(connection, wanted, place, limit=limit, window=window, now=now)
+            lambda connection: search_messages(
+                connection, self._dialect, wanted, place, limit=limit, window=window, now=now
+            )
         )
 
     async def profile(self, user: UserId, limit: int) -> Profile:
@@ -94,7 +103,7 @@ class AdministrationReads(ErasureReads):
 
     async def database_bytes(self) -> int:
         """The database's size."""
-        return await self._read(figures.read_database_bytes)
+        return await self._read(lambda connection: figures.read_database_bytes(connection, self._dialect))
 
     async def schema_version(self) -> str:
         """The newest migration."""

@@ -29,6 +29,10 @@ from aldis.ports.broadcasts import (
 from aldis.ports.store import Entry, Want
 
 _AUDIENCE = "audience"  # the row beside the two sources whose number counts the changes of audiences
+_SEEN = (
+    "SELECT u.user_id, u.joined_at, u.everyone_version FROM {rows} w JOIN users u ON u.user_id = w.user_id"
+    " ORDER BY u.user_id"
+)
 _INTERVAL = "user_id, channel, since, changed, from_be, from_bs, subscribed_at, until_be, until_bs"
 
 
@@ -47,10 +51,11 @@ def _insert(dialect: Dialect) -> TextClause:
 
 
 def _seen(dialect: Dialect) -> TextClause:
-    return text(
-        "SELECT u.user_id, u.joined_at, u.everyone_version FROM "
-        f"{dialect.rows('user_id')} w JOIN users u ON u.user_id = w.user_id"
-    )
+    return text(_SEEN.format(rows=dialect.rows("user_id")))
+
+
+def _held_seen(dialect: Dialect) -> TextClause:
+    return text(_SEEN.format(rows=dialect.rows("user_id")) + dialect.locking("u"))
 
 
 def _put_seen(dialect: Dialect) -> TextClause:
@@ -77,6 +82,10 @@ def _put_intervals(dialect: Dialect) -> TextClause:
         " ON CONFLICT (user_id, channel, since) DO UPDATE SET"
         " changed = excluded.changed, until_be = excluded.until_be, until_bs = excluded.until_bs"
     )
+
+
+def _conversation_heads(dialect: Dialect) -> TextClause:
+    return text(f"SELECT c.id, c.head_seq FROM {dialect.rows('id')} w JOIN conversations c ON c.id = w.id")
 
 
 def _put_listeners(dialect: Dialect) -> TextClause:
@@ -122,8 +131,15 @@ class Broadcasts(Part):
         return (await _read_heads(self._connection))[0]
 
     async def audience_number(self) -> int:
-        """The row beside the sources."""
-        return (await _read_heads(self._connection))[1]
+        """The row beside the sources, shared with others who broadcast; it must be there to be held."""
+        table = schema.broadcast_heads
+        statement = select(table.c.seq).where(table.c.source == _AUDIENCE).with_for_update(read=True)
+        row = (await self._connection.execute(statement)).first()
+        if row is not None:
+            return int(row[0])
+        begin = self._dialect.insert(table).on_conflict_do_nothing()
+        await self._connection.execute(begin, {"source": _AUDIENCE, "seq": 0})
+        return int((await self._connection.execute(statement)).scalar_one())
 
     async def number_change(self) -> int:
         """Count on in the row beside the sources."""
@@ -143,9 +159,10 @@ class Broadcasts(Part):
         table = schema.channels
         await self._connection.execute(update(table).where(table.c.name == channel).values(audience_version=number))
 
-    async def seen(self, users: Sequence[UserId]) -> dict[UserId, Seen]:
+    async def seen(self, users: Sequence[UserId], *, hold: bool = False) -> dict[UserId, Seen]:
         """Users by key."""
-        return {row[0]: Seen(*row) for row in await self._run(_seen, [(user,) for user in users])} if users else {}
+        found = await self._run(_held_seen if hold else _seen, [(user,) for user in users]) if users else ()
+        return {row[0]: Seen(*row) for row in found}
 
     async def put_seen(self, users: Sequence[Seen]) -> None:
         """Upsert rows."""
@@ -170,9 +187,8 @@ class Broadcasts(Part):
 
     async def conversation_heads(self, ids: Sequence[ConversationId]) -> dict[ConversationId, int]:
         """Heads by key."""
-        table = schema.conversations
-        statement = select(table.c.id, table.c.head_seq).where(table.c.id.in_(ids))
-        return {ConversationId(identifier): head for identifier, head in await self._connection.execute(statement)}
+        found = await self._run(_conversation_heads, [(identifier,) for identifier in ids]) if ids else ()
+        return {ConversationId(identifier): head for identifier, head in found}
 
     async def put_listeners(self, listeners: Sequence[Listener]) -> None:
         """Insert rows."""
@@ -220,12 +236,15 @@ class Broadcasts(Part):
 
     async def _raise_floors(self, source: BroadcastSource, last: int, old: Mapping[str, int]) -> None:
         heads, floors = schema.broadcast_heads, schema.broadcast_floors
-        await self._connection.execute(update(heads).where(heads.c.source == source).values(floor=last))
+        raised = update(heads).where(heads.c.source == source, heads.c.floor < last).values(floor=last)
+        await self._connection.execute(raised)
         insert = self._dialect.insert(floors)
         statement = insert.on_conflict_do_update(
-            index_elements=[floors.c.channel, floors.c.source], set_={"seq": insert.excluded.seq}
+            index_elements=[floors.c.channel, floors.c.source],
+            set_={"seq": insert.excluded.seq},
+            where=floors.c.seq < insert.excluded.seq,  # another may have come further
         )
-        rows = [{"channel": channel, "source": source, "seq": seq} for channel, seq in old.items()]
+        rows = [{"channel": channel, "source": source, "seq": seq} for channel, seq in sorted(old.items())]
         await self._connection.execute(statement, rows)
 
 
@@ -354,8 +373,8 @@ def _to_entry(row: Sequence[Any]) -> BroadcastEntry:
     return BroadcastEntry(source, seq, channel, message_id, conversation_seq, audience, type_ or MESSAGE, revised_at)
 
 
-async def read_heard(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
-    """Pages of `be` and `bs` as users hear them.
+def _pages_heard(dialect: Dialect) -> TextClause:
+    """Pages of broadcasts.
 
     Each interval is sought by itself, so a page costs with the channels a user hears and not with what others hear.
     An edit or a deletion is heard by those who heard the message in the same interval, or may see it now: whoever
@@ -363,24 +382,40 @@ async def read_heard(connection: Executing, dialect: Dialect, wants: Sequence[Wa
     """
     begin = "CASE w.source WHEN 'be' THEN s.from_be ELSE s.from_bs END"
     end = "CASE w.source WHEN 'be' THEN s.until_be ELSE s.until_bs END"
-    rows = [(index, w.user, w.source, w.after) for index, w in enumerate(wants)]
-    most = max(want.limit for want in wants)
-    statement = text(
-        f"SELECT w.want, e.seq, e.type, {MESSAGE_COLUMNS} FROM "
-        f"{dialect.rows('want:int', 'user_id', 'source', 'low:int')} w"
-        # SQLite takes the order of CROSS JOIN as it stands, and without statistics it would guess a worse one.
-        " CROSS JOIN subscriptions s CROSS JOIN broadcast_events e CROSS JOIN messages m"
-        " WHERE s.user_id = w.user_id AND m.id = e.message_id AND e.source = w.source AND e.seq IN ("
-        "SELECT n.seq FROM broadcast_events n WHERE n.source = w.source AND n.channel = s.channel AND n.seq > w.low"
+    columns = f"SELECT w.want, e.seq, e.type, {MESSAGE_COLUMNS} FROM "
+    wanted = f"{dialect.rows('want:int', 'user_id', 'source', 'low:int')} w"
+    of_interval = (
+        "FROM broadcast_events n WHERE n.source = w.source AND n.channel = s.channel AND n.seq > w.low"
         f" AND n.seq > {begin} AND n.seq <= COALESCE({end}, {2**53}) AND (n.type IS NULL"
         # All that is asked of `n` itself is in its index; the rest is looked up for edits and deletions alone.
         " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN broadcast_events o ON o.message_id = t.message_id"
         f" WHERE t.source = n.source AND t.seq = n.seq AND o.type IS NULL AND o.seq > {begin})"
         " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN messages x ON x.id = t.message_id"
         " JOIN members l ON l.conversation_id = x.conversation_id AND l.user_id = w.user_id"
-        " WHERE t.source = n.source AND t.seq = n.seq AND l.from_seq < t.conversation_seq)) ORDER BY n.seq LIMIT :most)"
-        " ORDER BY w.want, e.seq"
+        " WHERE t.source = n.source AND t.seq = n.seq AND l.from_seq < t.conversation_seq)) ORDER BY n.seq LIMIT :most"
     )
+    if dialect.has_lateral:
+        of_want = (
+            f"SELECT i.* FROM subscriptions s CROSS JOIN LATERAL (SELECT n.seq, n.type, n.message_id {of_interval}) i"
+            " WHERE s.user_id = w.user_id ORDER BY i.seq LIMIT :most"
+        )
+        return text(
+            f"{columns} {wanted} CROSS JOIN LATERAL ({of_want}) e JOIN messages m ON m.id = e.message_id"
+            " ORDER BY w.want, e.seq"
+        )
+    return text(
+        # SQLite takes the order of CROSS JOIN as it stands, and without statistics it would guess a worse one.
+        f"{columns} {wanted} CROSS JOIN subscriptions s CROSS JOIN broadcast_events e CROSS JOIN messages m"
+        " WHERE s.user_id = w.user_id AND m.id = e.message_id AND e.source = w.source"
+        f" AND e.seq IN (SELECT n.seq {of_interval}) ORDER BY w.want, e.seq"
+    )
+
+
+async def read_heard(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
+    """Pages of `be` and `bs` as users hear them."""
+    rows = [(index, w.user, w.source, w.after) for index, w in enumerate(wants)]
+    most = max(want.limit for want in wants)
+    statement = dialect.made(_pages_heard)
     pages: list[list[Entry]] = [[] for _ in wants]
     for want, position, type_, *columns in (await connection.execute(statement, as_rows(rows) | {"most": most})).all():
         if len(pages[want]) < wants[want].limit:

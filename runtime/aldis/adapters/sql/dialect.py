@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Engine, ExceptionContext, Table, event
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import ColumnElement, Engine, ExceptionContext, Table, case, event, func
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from aldis.domain.errors import AldisError, Unavailable
@@ -23,6 +23,9 @@ CACHE_KIB = 64 * 1024  # of pages in memory for each SQLite connection that writ
 class Dialect(Protocol):
     """What the store asks of a database's own language."""
 
+    has_lateral: bool  # whether a FROM item may look at those before it
+    has_partitions: bool  # whether records go with the whole table that they are in
+
     def rows(self, *columns: str) -> str:
         """A FROM item with the JSON parameter `:rows` as rows; a column is `name` (text), `name:int` or `name:bool`."""
         ...
@@ -31,7 +34,26 @@ class Dialect(Protocol):
         """What ends a SELECT that holds its rows of `table` until the transaction's end."""
         ...
 
-    def insert(self, table: Table) -> sqlite.Insert:
+    def leasing(self, table: str) -> str:
+        """The same, leaving out the rows that others hold."""
+        ...
+
+    def held(self, table: str, rows: str, *keys: str) -> str:
+        """`rows` as a FROM item of an UPDATE of `table`, whose rows are locked in the order of `keys` first.
+
+        A key is the name of a column of both, or `its=theirs` where the table's differs.
+        """
+        ...
+
+    def contains(self, content: ColumnElement[str], text: str) -> ColumnElement[bool]:
+        """Whether the words of a content have this in them, whatever the case of ASCII letters."""
+        ...
+
+    def database_bytes(self) -> str:
+        """A query for how much the database holds on its disk."""
+        ...
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT."""
         ...
 
@@ -39,13 +61,12 @@ class Dialect(Protocol):
         """The statement that `build` makes, made once: building one costs as much as running it."""
         ...
 
-    def translate(self, error: DBAPIError) -> AldisError:
-        """The port's error for a driver's."""
-        ...
-
 
 class SqliteDialect:
     """SQLite 3.35 or newer."""
+
+    has_lateral = False
+    has_partitions = False
 
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
@@ -70,18 +91,37 @@ class SqliteDialect:
         """Nothing: a transaction that writes is alone from its beginning."""
         return ""
 
+    def leasing(self, table: str) -> str:  # noqa: ARG002 - the same
+        """Nothing, for the same reason."""
+        return ""
+
+    def held(self, table: str, rows: str, *keys: str) -> str:  # noqa: ARG002 - the same
+        """The rows as they are."""
+        return rows
+
+    def contains(self, content: ColumnElement[str], text: str) -> ColumnElement[bool]:
+        """By SQLite's JSON functions."""
+        is_text = func.json_extract(content, "$.type") == "text"
+        words = case((is_text, func.json_extract(content, "$.text")), else_=content)
+        return func.instr(func.lower(words), func.lower(text)) > 0
+
+    def database_bytes(self) -> str:
+        """Pages times their size."""
+        return "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+
     def insert(self, table: Table) -> sqlite.Insert:
         """SQLite's INSERT."""
         return sqlite.insert(table)
 
-    def translate(self, error: DBAPIError) -> AldisError:
-        """Busy is contention, a refused row unstorable, all else (disk full, closed) unavailable."""
-        message = str(error.orig)
-        if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
-            return Contention("the database is busy", retry_after_ms=50)
-        if isinstance(error, IntegrityError):
-            return Unstorable("the database refuses a row")
-        return Unavailable("the database does not answer")
+
+def translate(error: DBAPIError) -> AldisError:
+    """Busy is contention, a refused row unstorable, all else (disk full, closed) unavailable."""
+    message = str(error.orig)
+    if isinstance(error, OperationalError) and ("locked" in message or "busy" in message):
+        return Contention("the database is busy", retry_after_ms=50)
+    if isinstance(error, IntegrityError):
+        return Unstorable("the database refuses a row")
+    return Unavailable("the database does not answer")
 
 
 def as_rows(rows: Iterable[Sequence[Any]]) -> dict[str, str]:

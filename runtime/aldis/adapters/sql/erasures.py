@@ -68,7 +68,8 @@ class Erasures(Part):
     async def erasure_of(self, user: UserId) -> Erasure | None:
         """One row."""
         table = schema.erasures
-        row = (await self._connection.execute(select(table).where(table.c.user_id == user))).first()
+        found = select(table).where(table.c.user_id == user).with_for_update()
+        row = (await self._connection.execute(found)).first()
         return _to_erasure(row) if row is not None else None
 
     async def next_unerased(self, user: UserId, after: str) -> Unerased | None:

@@ -6,6 +6,7 @@ from sqlalchemy import Select, func, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
+from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.rows import to_device
 from aldis.adapters.sql.windows import count_up_to
 from aldis.domain.ids import UserId
@@ -57,11 +58,9 @@ async def _count(connection: Executing, rows: Select[Any]) -> int:
     return int((await connection.execute(select(func.count()).select_from(rows.subquery()))).scalar_one())
 
 
-async def read_database_bytes(connection: Executing) -> int:
-    """Pages times their size; SQLite's way to say it."""
-    pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
-    size = (await connection.execute(text("PRAGMA page_size"))).scalar_one()
-    return int(pages) * int(size)
+async def read_database_bytes(connection: Executing, dialect: Dialect) -> int:
+    """As the database says it."""
+    return int((await connection.execute(text(dialect.database_bytes()))).scalar_one())
 
 
 async def read_schema_version(connection: Executing) -> str:

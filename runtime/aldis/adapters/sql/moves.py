@@ -15,11 +15,24 @@ from aldis.domain.receipts import ReadMark, Receipt
 from aldis.ports.deliveries import Range
 from aldis.ports.store import Heard, Move
 
+_DEVICES = (
+    "SELECT d.* FROM {rows} w JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
+    " ORDER BY d.user_id, d.device_id"
+)
+
 
 def _devices(dialect: Dialect) -> TextClause:
+    return text(_DEVICES.format(rows=dialect.rows("user_id", "device_id")))
+
+
+def _held_devices(dialect: Dialect) -> TextClause:
+    return text(_DEVICES.format(rows=dialect.rows("user_id", "device_id")) + dialect.locking("d"))
+
+
+def _device_counts(dialect: Dialect) -> TextClause:
     return text(
-        f"SELECT d.* FROM {dialect.rows('user_id', 'device_id')} w"
-        " JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
+        f"SELECT d.user_id, COUNT(*) FROM {dialect.rows('user_id')} w JOIN devices d ON d.user_id = w.user_id"
+        " GROUP BY d.user_id"
     )
 
 
@@ -48,6 +61,7 @@ def _progress(dialect: Dialect) -> TextClause:
         "SELECT m.conversation_id, m.user_id, m.delivered_express, m.delivered_standard, m.read_seq FROM "
         f"{dialect.rows('conversation_id', 'user_id')} w"
         " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
+        f" ORDER BY m.conversation_id, m.user_id{dialect.locking('m')}"
     )
 
 
@@ -71,15 +85,18 @@ def _read_marks(dialect: Dialect) -> TextClause:
         f"{dialect.rows('conversation_id', 'user_id')} w"
         " JOIN members m ON m.conversation_id = w.conversation_id AND m.user_id = w.user_id"
         " JOIN conversations c ON c.id = m.conversation_id"
+        f" ORDER BY m.conversation_id, m.user_id{dialect.locking('m')}"
     )
 
 
 class Moves(Part):
     """Bulk moves of one open transaction; each is one statement with all its rows in one parameter."""
 
-    async def devices(self, keys: Sequence[tuple[UserId, DeviceId]]) -> dict[tuple[UserId, DeviceId], Device]:
+    async def devices(
+        self, keys: Sequence[tuple[UserId, DeviceId]], *, hold: bool = False
+    ) -> dict[tuple[UserId, DeviceId], Device]:
         """Devices by key."""
-        found = map(to_device, await self._run(_devices, keys)) if keys else ()
+        found = map(to_device, await self._run(_held_devices if hold else _devices, keys)) if keys else ()
         return {(device.user, device.id): device for device in found}
 
     async def put_devices(self, devices: Sequence[Device], seen_at: int) -> None:
@@ -90,9 +107,8 @@ class Moves(Part):
 
     async def device_counts(self, users: Sequence[UserId]) -> dict[UserId, int]:
         """Devices a user."""
-        table = schema.devices
-        statement = select(table.c.user_id, func.count()).where(table.c.user_id.in_(users)).group_by(table.c.user_id)
-        return {UserId(user): int(count) for user, count in await self._connection.execute(statement)}
+        found = await self._run(_device_counts, [(user,) for user in users]) if users else ()
+        return {UserId(user): int(count) for user, count in found}
 
     async def heard(self, ranges: Sequence[Range]) -> list[Heard]:
         """The highest seq of others' messages by range and conversation."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, or_, select, text, tuple_
+from sqlalchemy import Row, Select, TextClause, and_, or_, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -22,17 +22,29 @@ MESSAGE_COLUMNS = ", ".join(f"m.{column.name}" for column in schema.messages.c)
 PASSAGES = 200  # moves looked at for one message and recipient: 20 devices, two steps, and repeats after reconnects
 
 
-async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
-    """Pages of lanes; as positions have no gaps, a page is a range of the key."""
-    rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
-    statement = text(
+def _entries(dialect: Dialect) -> TextClause:
+    return text(
         f"SELECT w.want, e.seq AS pos, e.type, {MESSAGE_COLUMNS} FROM "
         f"{dialect.rows('want:int', 'user_id', 'lane', 'low:int', 'high:int')} w"
         " JOIN stream_events e ON e.user_id = w.user_id AND e.lane = w.lane AND e.seq > w.low AND e.seq <= w.high"
         " JOIN messages m ON m.id = e.message_id ORDER BY w.want, e.seq"
     )
+
+
+def _states(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT want, version, type, value FROM (SELECT w.want, w.most, s.version, s.type, s.value,"
+        " ROW_NUMBER() OVER (PARTITION BY w.want ORDER BY s.version) AS place FROM "
+        f"{dialect.rows('want:int', 'user_id', 'low:int', 'most:int')} w"
+        " JOIN states s ON s.user_id = w.user_id AND s.version > w.low) p WHERE place <= most ORDER BY want, version"
+    )
+
+
+async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[Entry]]:
+    """Pages of lanes; as positions have no gaps, a page is a range of the key."""
+    rows = [(index, w.user, w.source, w.after, w.after + w.limit) for index, w in enumerate(wants)]
     pages: list[list[Entry]] = [[] for _ in wants]
-    for want, position, type_, *columns in (await connection.execute(statement, as_rows(rows))).all():
+    for want, position, type_, *columns in (await connection.execute(dialect.made(_entries), as_rows(rows))).all():
         pages[want].append(Entry(position, to_message(columns), type_ or MESSAGE))
     return pages
 
@@ -40,14 +52,8 @@ async def read_entries(connection: Executing, dialect: Dialect, wants: Sequence[
 async def read_states(connection: Executing, dialect: Dialect, wants: Sequence[Want]) -> list[list[StateEntry]]:
     """Pages of `r`; versions have gaps, so rows are numbered to cut each page."""
     rows = [(index, w.user, w.after, w.limit) for index, w in enumerate(wants)]
-    statement = text(
-        "SELECT want, version, type, value FROM (SELECT w.want, w.most, s.version, s.type, s.value,"
-        " ROW_NUMBER() OVER (PARTITION BY w.want ORDER BY s.version) AS place FROM "
-        f"{dialect.rows('want:int', 'user_id', 'low:int', 'most:int')} w"
-        " JOIN states s ON s.user_id = w.user_id AND s.version > w.low) p WHERE place <= most ORDER BY want, version"
-    )
     pages: list[list[StateEntry]] = [[] for _ in wants]
-    for want, version, type_, value in await connection.execute(statement, as_rows(rows)):
+    for want, version, type_, value in await connection.execute(dialect.made(_states), as_rows(rows)):
         pages[want].append(StateEntry(version, type_, value.encode()))
     return pages
 
@@ -108,12 +114,14 @@ async def read_message(connection: Executing, message_id: MessageId) -> Message 
     return to_message(row) if row is not None else None
 
 
-async def read_message_in_place(connection: Executing, message_id: MessageId) -> tuple[Message, Conversation] | None:
+async def read_message_in_place(
+    connection: Executing, dialect: Dialect, message_id: MessageId
+) -> tuple[Message, Conversation] | None:
     """One message and its conversation."""
     message = await read_message(connection, message_id)
     if message is None:
         return None
-    found = await read_conversations(connection, [message.conversation_id])
+    found = await read_conversations(connection, dialect, [message.conversation_id])
     return message, found[message.conversation_id]
 
 
@@ -140,6 +148,7 @@ async def read_history(
 
 async def read_conversation_rows(
     connection: Executing,
+    dialect: Dialect,
     user: UserId,
     kind: Kind | None,
     before: tuple[str, str] | None,
@@ -162,15 +171,15 @@ async def read_conversation_rows(
             )
         )
     rows = (await connection.execute(statement)).all()
-    return await _with_last(connection, rows)
+    return await _with_last(connection, dialect, rows)
 
 
 async def read_conversation_row(
-    connection: Executing, user: UserId, conversation: ConversationId
+    connection: Executing, dialect: Dialect, user: UserId, conversation: ConversationId
 ) -> ConversationRow | None:
     """One of a user's conversations."""
     statement = _conversations_of(user).where(schema.members.c.conversation_id == conversation)
-    rows = await _with_last(connection, (await connection.execute(statement)).all())
+    rows = await _with_last(connection, dialect, (await connection.execute(statement)).all())
     return rows[0] if rows else None
 
 
@@ -184,13 +193,17 @@ def _conversations_of(user: UserId) -> Select[Any]:
     )
 
 
-async def _with_last(connection: Executing, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
-    table = schema.messages
-    ends = select(table).where(
-        tuple_(table.c.conversation_id, table.c.seq).in_([(row.id, row.head_seq) for row in rows])
+def _last(dialect: Dialect) -> TextClause:
+    return text(
+        f"SELECT {MESSAGE_COLUMNS} FROM {dialect.rows('id', 'seq:int')} w"
+        " JOIN messages m ON m.conversation_id = w.id AND m.seq = w.seq"
     )
-    last = {m.conversation_id: m for m in map(to_message, await connection.execute(ends))} if rows else {}
-    conversations = await read_conversations(connection, [row.id for row in rows])
+
+
+async def _with_last(connection: Executing, dialect: Dialect, rows: Sequence[Row[Any]]) -> list[ConversationRow]:
+    ends = await connection.execute(dialect.made(_last), as_rows((row.id, row.head_seq) for row in rows))
+    last = {message.conversation_id: message for message in map(to_message, ends)}
+    conversations = await read_conversations(connection, dialect, [row.id for row in rows])
     return [
         ConversationRow(
             conversations[row.id],

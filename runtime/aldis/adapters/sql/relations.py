@@ -25,13 +25,14 @@ def _blocked_pairs(dialect: Dialect) -> TextClause:
 
 
 def _acquaintances(dialect: Dialect) -> TextClause:
-    # From the one user's conversations outwards (CROSS JOIN keeps that order), so that it costs with their number.
+    # From the one user's conversations outwards (SQLite keeps the order of CROSS JOIN), so that it costs with their
+    # number.
     return text(
-        "SELECT DISTINCT theirs.user_id FROM members mine"
-        " CROSS JOIN conversations c ON c.id = mine.conversation_id AND c.kind = 'chat'"
+        "SELECT DISTINCT theirs.user_id FROM members mine CROSS JOIN conversations c CROSS JOIN members theirs"
+        " WHERE c.id = mine.conversation_id AND c.kind = 'chat'"
         " AND c.head_seq > mine.from_seq"  # one who was erased and came back knows nobody from before
-        " CROSS JOIN members theirs ON theirs.conversation_id = mine.conversation_id AND c.head_seq > theirs.from_seq"
-        f" WHERE mine.user_id = :user AND theirs.user_id IN (SELECT other FROM {dialect.rows('other')} w)"
+        " AND theirs.conversation_id = mine.conversation_id AND c.head_seq > theirs.from_seq"
+        f" AND mine.user_id = :user AND theirs.user_id IN (SELECT other FROM {dialect.rows('other')} w)"
         " AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = mine.user_id AND b.blocked = theirs.user_id)"
         " AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = theirs.user_id AND b.blocked = mine.user_id)"
     )
@@ -68,9 +69,10 @@ class Relations(Part):
     async def member_settings(self, conversation: ConversationId, user: UserId) -> MemberSettings | None:
         """One member's flags."""
         table = schema.members
-        statement = select(table.c.muted, table.c.archived).where(
+        one = select(table.c.muted, table.c.archived).where(
             table.c.conversation_id == conversation, table.c.user_id == user
         )
+        statement = one.with_for_update(key_share=True)
         row = (await self._connection.execute(statement)).first()
         return MemberSettings(bool(row[0]), bool(row[1])) if row is not None else None
 
@@ -115,7 +117,7 @@ class RelationReads(Reading):
         """Conversations and the blocks in them."""
 
         async def read(connection: Executing) -> dict[ConversationId, tuple[Conversation, bool]]:
-            found = await read_conversations(connection, ids)
+            found = await read_conversations(connection, self._dialect, ids)
             pairs = {c.id: (c.members[0], c.members[1]) for c in found.values() if len(c.members) == 2}  # noqa: PLR2004
             blocked = await read_blocked_pairs(connection, self._dialect, list(pairs.values()))
             return {c.id: (c, pairs.get(c.id) in blocked) for c in found.values()}
@@ -124,7 +126,7 @@ class RelationReads(Reading):
 
     async def conversation_of(self, user: UserId, conversation: ConversationId) -> ConversationRow | None:
         """One row of the list of conversations."""
-        return await self._read(lambda connection: read_conversation_row(connection, user, conversation))
+        return await self._read(lambda connection: read_conversation_row(connection, self._dialect, user, conversation))
 
 
 async def read_blocked_pairs(connection: Executing, dialect: Dialect, pairs: Sequence[Pair]) -> set[Pair]:

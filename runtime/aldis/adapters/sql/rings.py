@@ -33,23 +33,25 @@ def _lock_lanes(dialect: Dialect) -> TextClause:
 
 
 def _advance_lanes(dialect: Dialect) -> TextClause:
+    rows = dialect.rows("user_id", "lane", "low:int", "high:int")
     # Where the range joins what was acknowledged or looked at before, nothing is left in between; else it stays due.
     joins = "(w.low <= stream_heads.acked OR w.low <= stream_heads.run_low OR w.low <= stream_heads.floor)"
     return text(
         f"UPDATE stream_heads SET acked = CASE WHEN w.high > stream_heads.acked AND {joins} THEN w.high"
         " ELSE stream_heads.acked END,"
         f" due_at = CASE WHEN w.high >= stream_heads.seq AND {joins} THEN NULL ELSE stream_heads.due_at END FROM "
-        f"{dialect.rows('user_id', 'lane', 'low:int', 'high:int')} w"
+        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
         " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
         " RETURNING stream_heads.user_id, stream_heads.source, stream_heads.rings, stream_heads.failed"
     )
 
 
-def _claim_due_lanes(_: Dialect) -> TextClause:
+def _claim_due_lanes(dialect: Dialect) -> TextClause:
     is_due = "due_at IS NOT NULL AND due_at <= :now"
     return text(
         "UPDATE stream_heads SET due_at = NULL WHERE (user_id, source) IN"
-        f" (SELECT user_id, source FROM stream_heads WHERE {is_due} ORDER BY due_at LIMIT :most) AND {is_due}"
+        f" (SELECT h.user_id, h.source FROM stream_heads h WHERE {is_due} ORDER BY h.due_at"
+        f" LIMIT :most{dialect.leasing('h')}) AND {is_due}"
         " RETURNING user_id, source, run_low, acked, floor, seq, rings"
     )
 
@@ -63,9 +65,10 @@ def _open_stretches(dialect: Dialect) -> TextClause:
 
 
 def _settle_lanes(dialect: Dialect) -> TextClause:
+    rows = dialect.rows("user_id", "lane", "high:int", "due:int")
     return text(
         "UPDATE stream_heads SET run_low = w.high, due_at = w.due FROM "
-        f"{dialect.rows('user_id', 'lane', 'high:int', 'due:int')} w"
+        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
         " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )
 
@@ -94,10 +97,11 @@ def _shorten_rings(dialect: Dialect) -> TextClause:
     return text(f"UPDATE rings SET low = w.above, due_at = w.at FROM {rows} w WHERE id = w.which")
 
 
-def _lease_rings(_: Dialect) -> TextClause:
+def _lease_rings(dialect: Dialect) -> TextClause:
     return text(
         "UPDATE rings SET due_at = :until WHERE id IN"
-        " (SELECT id FROM rings WHERE lane = :lane AND due_at <= :now ORDER BY due_at LIMIT :most) AND due_at <= :now"
+        " (SELECT r.id FROM rings r WHERE r.lane = :lane AND r.due_at <= :now ORDER BY r.due_at"
+        f" LIMIT :most{dialect.leasing('r')}) AND due_at <= :now"
         " RETURNING id, user_id, lane, channel, low, high, attempt"
     )
 

@@ -30,11 +30,12 @@ metadata = MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
+_Words = Text().with_variant(Text(collation="C"), "postgresql")  # as SQLite and Python compare text
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER keys
 
 
 def _text(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
-    return Column(name, Text, primary_key=key, nullable=null)
+    return Column(name, _Words, primary_key=key, nullable=null)
 
 
 def _number(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
@@ -68,7 +69,7 @@ channels = Table(
     _number("max_content_bytes", null=True),
     _number("messages_per_second", null=True),
     _number("updated_at"),
-    Column("policy", Text, nullable=False, server_default=text("'{}'")),
+    Column("policy", _Words, nullable=False, server_default=text("'{}'")),
     _count("audience_version"),
     _count("created_at"),
     _number("deleted_at", null=True),
@@ -135,7 +136,8 @@ messages = Table(
     _text("thread_id", null=True),
     _number("expires_at", null=True),
     _number("edited_at", null=True),
-    UniqueConstraint("conversation_id", "seq"),
+    UniqueConstraint("conversation_id", "seq").ddl_if(dialect="sqlite"),
+    Index("ix_messages_conversation_id", "conversation_id", "seq").ddl_if(dialect="postgresql"),
 )
 Index(
     "ix_messages_thread_id",

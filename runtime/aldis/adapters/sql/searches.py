@@ -7,10 +7,11 @@ recipient is; else along the ids of all messages, which is the order of their ti
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, true
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
+from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.rows import to_message
 from aldis.adapters.sql.windows import Looked, look
 from aldis.domain.ids import ConversationId, UserId, first_id_at
@@ -24,10 +25,17 @@ _messages = schema.messages
 
 
 async def search_messages(
-    connection: Executing, wanted: MessageFilter, place: SearchPlace, *, limit: int, window: int, now: int
+    connection: Executing,
+    dialect: Dialect,
+    wanted: MessageFilter,
+    place: SearchPlace,
+    *,
+    limit: int,
+    window: int,
+    now: int,
 ) -> Found:
     """Choose the way along which few rows are looked at in vain."""
-    hit, user = _hit(wanted, now), wanted.sender or wanted.recipient
+    hit, user = _hit(dialect, wanted, now), wanted.sender or wanted.recipient
     if wanted.conversation is not None:
         following = SearchPlace(conversation=wanted.conversation, seq=place.seq)
         rows, next_place = await _along([wanted.conversation], connection, hit, following, limit, window)
@@ -113,7 +121,7 @@ def _within(wanted: MessageFilter) -> ColumnElement[bool]:
     return and_(since, until)
 
 
-def _hit(wanted: MessageFilter, now: int) -> ColumnElement[bool]:
+def _hit(dialect: Dialect, wanted: MessageFilter, now: int) -> ColumnElement[bool]:
     """Whether a row is one of those that are wanted."""
     is_hit = _within(wanted)
     if wanted.channel is not None:
@@ -123,7 +131,7 @@ def _hit(wanted: MessageFilter, now: int) -> ColumnElement[bool]:
     if wanted.recipient is not None:
         is_hit = and_(is_hit, _is_received_by(wanted.recipient))
     if wanted.text is not None:
-        is_hit = and_(is_hit, _contains(wanted.text, now))
+        is_hit = and_(is_hit, _is_readable(now), dialect.contains(_messages.c.content, wanted.text))
     return is_hit
 
 
@@ -133,13 +141,9 @@ def _is_received_by(user: UserId) -> ColumnElement[bool]:
     return and_(is_member, or_(_messages.c.sender_user.is_(None), _messages.c.sender_user != user))
 
 
-def _contains(text: str, now: int) -> ColumnElement[bool]:
-    """Whether what can still be read has this text in it, whatever the case of ASCII letters."""
-    content = _messages.c.content
-    is_text = func.json_extract(content, "$.type") == "text"
-    words = case((is_text, func.json_extract(content, "$.text")), else_=content)
-    is_readable = and_(_messages.c.gone.is_(None), or_(_messages.c.expires_at.is_(None), _messages.c.expires_at > now))
-    return and_(is_readable, func.instr(func.lower(words), func.lower(text)) > 0)
+def _is_readable(now: int) -> ColumnElement[bool]:
+    """Whether there still is a content to be shown."""
+    return and_(_messages.c.gone.is_(None), or_(_messages.c.expires_at.is_(None), _messages.c.expires_at > now))
 
 
 async def _messages_of(connection: Executing, rows: Sequence[Row[Any]]) -> list[Message]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import BigInteger, TextClause, and_, select, text
+from sqlalchemy import BigInteger, TextClause, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
@@ -53,9 +53,10 @@ def _add_members(dialect: Dialect) -> TextClause:
 
 
 def _count_own(dialect: Dialect) -> TextClause:
+    rows = dialect.rows("conversation_id", "user_id", "more:int")
     return text(
         "UPDATE members SET own_total = own_total + w.more FROM "
-        f"{dialect.rows('conversation_id', 'user_id', 'more:int')} w"
+        f"{dialect.held('members', rows, 'conversation_id', 'user_id')} w"
         " WHERE members.conversation_id = w.conversation_id AND members.user_id = w.user_id"
     )
 
@@ -71,16 +72,32 @@ def _extend_sources(dialect: Dialect) -> TextClause:
     )
 
 
-def _insert_messages(dialect: Dialect) -> TextClause:
-    names = [column.name for column in schema.messages.c]
-    numbers = {column.name for column in schema.messages.c if isinstance(column.type, BigInteger)}
-    rows = dialect.rows(*(f"{name}:int" if name in numbers else name for name in names))
-    return text(f"INSERT INTO messages ({', '.join(names)}) SELECT * FROM {rows} w")
+def _conversations(dialect: Dialect) -> TextClause:
+    # The members of a broadcast channel may be a million: nobody who asks for a conversation wants them.
+    return text(
+        f"SELECT c.id, c.kind, c.channel, c.broadcast, m.user_id FROM {dialect.rows('id')} w"
+        " JOIN conversations c ON c.id = w.id LEFT JOIN members m ON m.conversation_id = c.id AND NOT c.broadcast"
+        " ORDER BY c.id, m.user_id"
+    )
 
 
 def _messages(dialect: Dialect) -> TextClause:
     names = ", ".join(f"m.{column.name}" for column in schema.messages.c)
     return text(f"SELECT {names} FROM {dialect.rows('id')} w JOIN messages m ON m.id = w.id")
+
+
+def _heads(dialect: Dialect) -> TextClause:
+    return text(
+        "SELECT h.user_id, h.source, h.seq, h.floor FROM "
+        f"{dialect.rows('user_id')} w JOIN stream_heads h ON h.user_id = w.user_id"
+    )
+
+
+def _insert_messages(dialect: Dialect) -> TextClause:
+    names = [column.name for column in schema.messages.c]
+    numbers = {column.name for column in schema.messages.c if isinstance(column.type, BigInteger)}
+    rows = dialect.rows(*(f"{name}:int" if name in numbers else name for name in names))
+    return text(f"INSERT INTO messages ({', '.join(names)}) SELECT * FROM {rows} w")
 
 
 def _insert_entries(dialect: Dialect) -> TextClause:
@@ -120,7 +137,7 @@ class Sends(Part):
 
     async def conversations(self, ids: Sequence[ConversationId]) -> dict[ConversationId, Conversation]:
         """Conversations with their members."""
-        return await read_conversations(self._connection, ids)
+        return await read_conversations(self._connection, self._dialect, ids)
 
     async def extend_conversations(self, growths: Sequence[Growth]) -> dict[ConversationId, int]:
         """Upsert the heads; make the members of those that are new."""
@@ -188,28 +205,18 @@ class Sends(Part):
 
 
 async def read_conversations(
-    connection: Executing, ids: Sequence[ConversationId]
+    connection: Executing, dialect: Dialect, ids: Sequence[ConversationId]
 ) -> dict[ConversationId, Conversation]:
     """Conversations with their members, in one query."""
     if not ids:
         return {}
-    table, members = schema.conversations, schema.members
-    statement = (
-        select(table.c.id, table.c.kind, table.c.channel, table.c.broadcast, members.c.user_id)
-        # The members of a broadcast channel may be a million: nobody who asks for a conversation wants them.
-        .join_from(table, members, and_(members.c.conversation_id == table.c.id, ~table.c.broadcast), isouter=True)
-        .where(table.c.id.in_(ids))
-    )
-    return to_conversations(await connection.execute(statement))
+    rows = as_rows((identifier,) for identifier in ids)
+    return to_conversations(await connection.execute(dialect.made(_conversations), rows))
 
 
 async def read_heads(
     connection: Executing, dialect: Dialect, users: Sequence[UserId]
 ) -> dict[tuple[UserId, Source], LaneHead]:
     """Heads of the users' sources, in one query."""
-    statement = text(
-        "SELECT h.user_id, h.source, h.seq, h.floor FROM "
-        f"{dialect.rows('user_id')} w JOIN stream_heads h ON h.user_id = w.user_id"
-    )
-    rows = await connection.execute(statement, as_rows((user,) for user in users))
+    rows = await connection.execute(dialect.made(_heads), as_rows((user,) for user in users))
     return {(user, source): LaneHead(seq, floor) for user, source, seq, floor in rows}

@@ -27,6 +27,7 @@ class Sweeps(Part):
             .where(or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
             .order_by(table.c.id)
             .limit(limit)
+            .with_for_update(skip_locked=True)
         )
         rows = [OutboxRow(*row) for row in await self._connection.execute(chosen)]
         if rows:
@@ -105,7 +106,11 @@ class Sweeps(Part):
         """Forget expired keys, some at a time."""
         keys = schema.idempotency_keys
         chosen = (
-            select(keys.c.scope, keys.c.key).where(keys.c.expires_at <= now).order_by(keys.c.expires_at).limit(limit)
+            select(keys.c.scope, keys.c.key)
+            .where(keys.c.expires_at <= now)
+            .order_by(keys.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # whoever sends takes keys in another order
         )
         rows = [{"its": scope, "name": key} for scope, key in await self._connection.execute(chosen)]
         if rows:
@@ -115,6 +120,8 @@ class Sweeps(Part):
 
     async def delete_moves(self, before: int, limit: int) -> int:
         """Forget the oldest records, some at a time; they are numbered in the order of their times."""
+        if self._dialect.has_partitions:
+            return 0
         moves = schema.cursor_moves
         oldest = select(moves.c.id, moves.c.at).order_by(moves.c.id).limit(limit)
         ids = [identifier for identifier, at in await self._connection.execute(oldest) if at < before]
