@@ -257,9 +257,8 @@ async def test_rings_can_cover_more_and_less(store: Store) -> None:
 
     async with store.begin() as transaction:
         await transaction.extend_rings([(before.id, 5)])
-        await transaction.shorten_rings([(before.id, 3, NOW + 1)])
-        assert await transaction.lease_rings("s", NOW, LATER, 9) == []
-        assert await transaction.lease_rings("s", NOW + 1, LATER, 9) == [before._replace(low=3, high=5)]
+        await transaction.shorten_rings([(before.id, 3)])
+        assert await transaction.rings_of([(BOB, "s")]) == [before._replace(low=3, high=5)]
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ class DeliveryRows(DeadLetterRows, Protocol):
         """Up to `limit` open entries of rings that stand at that attempt still, with the ring's id, in its order."""
         ...
 
-    async def shorten_rings(self, lows: Sequence[tuple[int, int, int]]) -> None:
-        """Let rings cover less and be due at a time, by (id, new low, due at)."""
+    async def shorten_rings(self, lows: Sequence[tuple[int, int]]) -> None:
+        """Let rings cover less, by (id, new low)."""
         ...
 
     async def put_attempts(self, attempts: Sequence[Attempt]) -> None:

@@ -90,8 +90,7 @@ def _extend_rings(dialect: Dialect) -> TextClause:
 
 
 def _shorten_rings(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("which:int", "above:int", "at:int")
-    return text(f"UPDATE rings SET low = w.above, due_at = w.at FROM {rows} w WHERE id = w.which")
+    return text(f"UPDATE rings SET low = w.above FROM {dialect.rows('which:int', 'above:int')} w WHERE id = w.which")
 
 
 def _lease_rings(_: Dialect) -> TextClause:
@@ -192,7 +191,7 @@ class Rings(Part):
         if highs:
             await self._run(_extend_rings, highs)
 
-    async def shorten_rings(self, lows: Sequence[tuple[int, int, int]]) -> None:
+    async def shorten_rings(self, lows: Sequence[tuple[int, int]]) -> None:
         """Update rows."""
         if lows:
             await self._run(_shorten_rings, lows)
