@@ -141,7 +141,10 @@ class DeliveryRows(DeadLetterRows, Protocol):
         ...
 
     async def advance_lanes(self, moves: Sequence[LaneMove]) -> list[Moved]:
-        """Note acknowledgements; a lane in which nothing is left to be looked at is no longer due. Lanes distinct."""
+        """Note acknowledgements; a lane in which nothing is left to be looked at is no longer due. Lanes distinct.
+
+        Answers those of the lanes in which rings are open or messages have failed.
+        """
         ...
 
     async def claim_due_lanes(self, now: int, limit: int) -> list[DueLane]:

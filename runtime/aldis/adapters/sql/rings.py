@@ -159,7 +159,10 @@ class Rings(Part):
 
     async def advance_lanes(self, moves: Sequence[LaneMove]) -> list[Moved]:
         """Update heads."""
-        return [Moved(*row) for row in await self._run(_advance_lanes, sorted(moves))] if moves else []
+        if not moves:
+            return []
+        heads = await self._run(_advance_lanes, sorted(moves))
+        return [Moved(user, lane, rings, failed) for user, lane, rings, failed in heads if rings or failed]
 
     async def claim_due_lanes(self, now: int, limit: int) -> list[DueLane]:
         """Update heads by the index of those that are due."""
