@@ -141,7 +141,10 @@ class DeliveryRows(DeadLetterRows, Protocol):
         ...
 
     async def advance_lanes(self, moves: Sequence[LaneMove]) -> list[Moved]:
-        """Note acknowledgements; a lane in which nothing is left to be looked at is no longer due. Lanes distinct."""
+        """Note acknowledgements; a lane in which nothing is left to be looked at is no longer due. Lanes distinct.
+
+        Answers those of the lanes in which rings are open or messages have failed.
+        """
         ...
 
     async def claim_due_lanes(self, now: int, limit: int) -> list[DueLane]:
@@ -188,8 +191,8 @@ class DeliveryRows(DeadLetterRows, Protocol):
         """Up to `limit` open entries of rings that stand at that attempt still, with the ring's id, in its order."""
         ...
 
-    async def shorten_rings(self, lows: Sequence[tuple[int, int, int]]) -> None:
-        """Let rings cover less and be due at a time, by (id, new low, due at)."""
+    async def shorten_rings(self, lows: Sequence[tuple[int, int]]) -> None:
+        """Let rings cover less, by (id, new low)."""
         ...
 
     async def put_attempts(self, attempts: Sequence[Attempt]) -> None:

@@ -17,10 +17,13 @@ from aldis.services.fail_messages import status_states
 
 def acknowledged_ranges(moves: Sequence[Move]) -> list[Range]:
     """What acknowledgements have passed, by lane, each position once."""
+    passed = [Range(move.user, "e" if move.source == "e" else "s", move.low, move.high) for move in moves]
+    if len({(of.user, of.lane) for of in passed}) == len(passed):
+        return passed  # as nearly always
     by_lane: dict[tuple[UserId, Lane], list[tuple[int, int]]] = {}
-    for move in moves:
-        by_lane.setdefault((move.user, "e" if move.source == "e" else "s"), []).append((move.low, move.high))
-    return [Range(*lane, low, high) for lane, passed in by_lane.items() for low, high in united(passed)]
+    for of in passed:
+        by_lane.setdefault((of.user, of.lane), []).append((of.low, of.high))
+    return [Range(*lane, low, high) for lane, of_lane in by_lane.items() for low, high in united(of_lane)]
 
 
 def lane_moves(ranges: Sequence[Range]) -> list[LaneMove]:
@@ -31,6 +34,8 @@ def lane_moves(ranges: Sequence[Range]) -> list[LaneMove]:
 
 async def close_acknowledged(ranges: Sequence[Range], moved: Sequence[Moved], transaction: Transaction) -> list[State]:
     """Close rings and letters that were acknowledged; answer what senders are told of what had failed."""
+    if not moved:
+        return []
     ringing = {(lane.user, lane.lane) for lane in moved if lane.rings}
     failed = {(lane.user, lane.lane) for lane in moved if lane.failed}
     if ringing:

@@ -1,5 +1,7 @@
 """Messages whose time is over: they fail for whoever has not had them by then. Their places stay, without content."""
 
+from functools import partial
+
 from aldis.domain.deliveries import Reason
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store, Transaction
@@ -14,8 +16,7 @@ async def expire_messages(*, store: Store, ringer: Ringer, clock: Clock, metrics
     """See to what has expired by now, all of it; answer how many messages have failed by it."""
     total, looked = 0, LIMIT
     while looked == LIMIT:
-        now = clock.now_ms()
-        looked, failed = await store.run(lambda transaction, now=now: _expire(transaction, now))  # type: ignore[misc]
+        looked, failed = await store.run(partial(_expire, now=clock.now_ms()))
         failed.count(metrics)
         await ringer.ring(failed.batches)
         total += len(failed.letters)

@@ -6,6 +6,7 @@ An item may come twice, late or after its stretch was closed: an attempt is stor
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from aldis.domain.deliveries import Outcome, Reason
 from aldis.domain.ids import UserId
@@ -18,7 +19,7 @@ from aldis.services.hand_out_rings import decode_rings
 from aldis.services.ring import Ringer
 from aldis.telemetry.metrics import Metrics
 
-FAILURES = 200  # messages that fail in one transaction; what is left of a stretch is due again at once
+FAILURES = 200  # messages that fail in one transaction
 
 
 @dataclass(slots=True)
@@ -28,10 +29,6 @@ class _Round:
     closed: list[OpenRing] = field(default_factory=list)
     spent: list[OpenRing] = field(default_factory=list)
     rung: dict[int, tuple[OpenRing, Outcome]] = field(default_factory=dict)
-
-    @property
-    def rings(self) -> list[OpenRing]:
-        return self.closed + self.spent + [ring for ring, _ in self.rung.values()]
 
 
 async def ring_due(
@@ -49,12 +46,15 @@ async def ring_due(
     current = policies()
     sorted_out = await _ring(rings, await store.still_open(rings), ringer, current)
     now = clock.now_ms()
-    stored, failed = await store.run(lambda transaction: _settle(transaction, sorted_out, current, jitter, now))
-    for outcome in stored:
+    for outcome in await store.run(lambda transaction: _settle(transaction, sorted_out, current, jitter, now)):
         metrics.attempts.labels(outcome=outcome.value).inc()
-    failed.count(metrics)
-    await ringer.ring(failed.batches)
-    return len(failed.letters)
+    total, spent = 0, sorted_out.spent
+    while spent:
+        failed, spent = await store.run(partial(_fail, spent=spent, now=now))
+        failed.count(metrics)
+        await ringer.ring(failed.batches)
+        total += len(failed.letters)
+    return total
 
 
 async def _ring(rings: Sequence[OpenRing], are_open: set[int], ringer: Ringer, policies: RetryPolicies) -> _Round:
@@ -74,8 +74,9 @@ async def _ring(rings: Sequence[OpenRing], are_open: set[int], ringer: Ringer, p
 
 async def _settle(
     transaction: Transaction, round_: _Round, policies: RetryPolicies, jitter: Callable[[], float], now: int
-) -> tuple[list[Outcome], Failed]:
-    await transaction.lock_lanes([(ring.user, ring.lane) for ring in round_.rings])
+) -> list[Outcome]:
+    rings = round_.closed + [ring for ring, _ in round_.rung.values()]
+    await transaction.lock_lanes([(ring.user, ring.lane) for ring in rings])
     await transaction.close_rings(round_.closed)
     rung = [
         Rung(
@@ -87,21 +88,22 @@ async def _settle(
     ]
     stored = [round_.rung[identifier] for identifier in sorted(await transaction.settle_rings(rung))]
     await transaction.put_attempts([_attempt(ring, outcome, now) for ring, outcome in stored])
-    return [outcome for _, outcome in stored], await _fail(transaction, round_.spent, now)
+    return [outcome for _, outcome in stored]
 
 
 def _attempt(ring: OpenRing, outcome: Outcome, now: int) -> Attempt:
     return Attempt(*ring[1:6], attempt=ring.attempt + 1, device=None, outcome=outcome, at=now)
 
 
-async def _fail(transaction: Transaction, spent: Sequence[OpenRing], now: int) -> Failed:
-    """Fail what is open in stretches; one that holds more than one transaction should is left with the rest of it."""
+async def _fail(transaction: Transaction, spent: Sequence[OpenRing], now: int) -> tuple[Failed, list[OpenRing]]:
+    """Fail what is open in stretches; answer also those that are left, for one transaction does not do it all."""
+    await transaction.lock_lanes([(ring.user, ring.lane) for ring in spent])
     found = await transaction.open_in_rings(spent, FAILURES)
     failed = await fail_messages([entry for _, entry in found], Reason.ATTEMPTS_EXHAUSTED, transaction, now)
     if len(found) < FAILURES:
         await transaction.close_rings(spent)
-        return failed
+        return failed, []
     reached, last = found[-1]
     await transaction.close_rings([ring for ring in spent if ring.id < reached])
-    await transaction.shorten_rings([(reached, last.seq, now)])
-    return failed
+    await transaction.shorten_rings([(reached, last.seq)])
+    return failed, [ring for ring in spent if ring.id >= reached]

@@ -10,6 +10,7 @@ from aldis.domain.ids import UserId
 from aldis.domain.retry import DEFAULT_RETRY, RetryPolicy
 from aldis.domain.status import Status
 from aldis.domain.streams import Priority
+from aldis.domain.work import Poison
 from aldis.ports.backplane import Knock
 from aldis.services.hand_out_rings import LEASE_MS, QUEUES, decode_rings, encode_rings
 from aldis.services.plan_rings import CROWDED_MS, MOST_OPEN
@@ -336,10 +337,11 @@ async def test_an_item_of_long_ago_closes_nothing(core: Core) -> None:
     assert await letters(core) == []
 
 
-async def test_an_item_that_cannot_be_read_is_dropped(core: Core) -> None:
-    """It is nobody's work; whatever it was meant to be is due again."""
-    await Deliverer(core).ring(b"nonsense")
-    await Deliverer(core).ring(b'[["1"]]')
+@pytest.mark.parametrize("item", [b"", b"nonsense", b"7", b"[1]", b'[["1"]]', b'[[1,"bob","s","chat",0,1]]', b"\xff"])
+async def test_an_item_that_cannot_be_read_is_poison(core: Core, item: bytes) -> None:
+    """It is never tried again; whatever it was meant to be is due again."""
+    with pytest.raises(Poison):
+        await Deliverer(core).ring(item)
 
 
 async def test_an_item_brings_its_rings_to_the_worker(core: Core) -> None:
@@ -438,14 +440,17 @@ async def test_a_long_backlog_is_looked_at_and_fails_in_bounded_steps(core: Core
     await check_counters(core)
 
 
-async def test_many_lanes_at_once_are_all_looked_at(core: Core) -> None:
-    """In as many transactions as it takes, each lane once."""
+async def test_many_lanes_at_once_are_all_looked_at_and_fail(core: Core) -> None:
+    """In as many transactions as it takes, each lane once, and all of them in their time."""
     users = [UserId(f"user-{number}") for number in range(450)]
     for start in range(0, len(users), 150):
         await core.store_all(*(notification(to=to, created_ms=core.clock.now) for to in users[start : start + 150]))
-    deliverer = Deliverer(core)
+    deliverer = Deliverer(core, {"news": RetryPolicy(max_attempts=1)})
 
     await deliverer.wait(DEFAULT_RETRY.initial_ms)
-
     assert sorted(knocks(core)) == sorted(users)
     assert len(await table(core, "rings", "id")) == len(users)
+
+    await deliverer.wait(DEFAULT_RETRY.initial_ms)
+    assert {recipient for _, recipient, *_ in await letters(core)} == set(users)
+    assert await table(core, "rings", "id") == []

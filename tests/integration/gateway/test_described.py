@@ -82,6 +82,8 @@ async def converse(server: Server, admin: str) -> None:
     """All that two users and a backend can say to each other."""
     alice, bob = new_name("told"), new_name("told")
     async with connected(server, alice, "phone") as one:
+        await one.send(chat(new_name("away"), expires_in=1))  # which fails: nobody is there in time
+        await hear_until(one, has_event("status"))
         stored = await one.send(chat(bob))
         talk = stored["conversation_id"]
         await one.ask(presence={"watch": [bob]})

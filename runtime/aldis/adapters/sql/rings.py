@@ -93,8 +93,7 @@ def _extend_rings(dialect: Dialect) -> TextClause:
 
 
 def _shorten_rings(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("which:int", "above:int", "at:int")
-    return text(f"UPDATE rings SET low = w.above, due_at = w.at FROM {rows} w WHERE id = w.which")
+    return text(f"UPDATE rings SET low = w.above FROM {dialect.rows('which:int', 'above:int')} w WHERE id = w.which")
 
 
 def _lease_rings(dialect: Dialect) -> TextClause:
@@ -164,7 +163,10 @@ class Rings(Part):
 
     async def advance_lanes(self, moves: Sequence[LaneMove]) -> list[Moved]:
         """Update heads."""
-        return [Moved(*row) for row in await self._run(_advance_lanes, sorted(moves))] if moves else []
+        if not moves:
+            return []
+        heads = await self._run(_advance_lanes, sorted(moves))
+        return [Moved(user, lane, rings, failed) for user, lane, rings, failed in heads if rings or failed]
 
     async def claim_due_lanes(self, now: int, limit: int) -> list[DueLane]:
         """Update heads by the index of those that are due."""
@@ -196,7 +198,7 @@ class Rings(Part):
         if highs:
             await self._run(_extend_rings, highs)
 
-    async def shorten_rings(self, lows: Sequence[tuple[int, int, int]]) -> None:
+    async def shorten_rings(self, lows: Sequence[tuple[int, int]]) -> None:
         """Update rows."""
         if lows:
             await self._run(_shorten_rings, lows)
