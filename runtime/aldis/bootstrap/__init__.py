@@ -4,13 +4,14 @@ One AsyncExitStack opens all and closes all in reverse order; nothing else in th
 """
 
 from aldis.bootstrap.data_folder import DataDirLocked, is_served, open_admin_store
-from aldis.bootstrap.inspection import ask_broker, fetch_issuer_keys, inspect_database
+from aldis.bootstrap.inspection import ask_broker, ask_database, fetch_issuer_keys, inspect_database
 from aldis.bootstrap.serving import ServeFailed, serve
 
 __all__ = [
     "DataDirLocked",
     "ServeFailed",
     "ask_broker",
+    "ask_database",
     "fetch_issuer_keys",
     "inspect_database",
     "is_served",

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
+import structlog
 
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 OTHER_WRITERS = 4  # moves, connections of devices, workers
 READERS = 6
 ROLLBACK_SECONDS = 2.0  # then the connection is given up
+
+log = structlog.get_logger(__name__)
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -158,11 +161,14 @@ async def _outcome(driver: "PoolConnectionProxy[Record]") -> str | Exception:
 async def open_postgres_engine(url: str, *, now_ms: int, writers: int) -> AsyncGenerator[PostgresEngine]:
     """Bring the schema up to date and open the database. Raises `AldisError` when it cannot be used."""
     parsed = parse_postgres_url(url)
-    epoch = await migrate_postgres(parsed, now_ms)
+    migrated = await migrate_postgres(parsed, now_ms)
+    if migrated.is_lax:
+        log.warning("synchronous_commit_is_off", remedy="set it on for this role: here it is, where a session may say so")
+    settings = LIMITS | PLANS | ({"synchronous_commit": "on"} if migrated.is_lax else {})
     async with (
-        open_pool(parsed, size=writers + OTHER_WRITERS, settings=LIMITS | PLANS) as writing,
-        open_pool(parsed, size=READERS, settings=LIMITS | PLANS) as reading,
+        open_pool(parsed, size=writers + OTHER_WRITERS, settings=settings) as writing,
+        open_pool(parsed, size=READERS, settings=settings) as reading,
     ):
         yield PostgresEngine(
-            writing=writing, reading=reading, epoch=epoch, has_pooler=parsed.has_pooler, writers=writers
+            writing=writing, reading=reading, epoch=migrated.epoch, has_pooler=parsed.has_pooler, writers=writers
         )
