@@ -59,7 +59,12 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     ringer = Ringer(presence=presence, backplane=backplane)
     limiter = MemoryLimiter(clock=clock)
     async with (
-        open_sql_store(settings.database_url, now_ms=clock.now_ms()) as store,
+        open_sql_store(
+            settings.database_url,
+            now_ms=clock.now_ms(),
+            writers=settings.database_writers,
+            read_url=settings.database_read_url,
+        ) as store,
         _open_key_set(settings, clock, metrics) as key_set,
         _open_broker(settings, clock, metrics) as broker,
     ):

@@ -75,11 +75,13 @@ class PostgresPool:
 
 
 @asynccontextmanager
-async def open_pool(url: PostgresUrl, *, size: int, settings: Mapping[str, str]) -> AsyncGenerator[PostgresPool]:
-    """A pool, with one connection made to see that it can be."""
+async def open_pool(
+    url: PostgresUrl, *, size: int, settings: Mapping[str, str], least: int = 1
+) -> AsyncGenerator[PostgresPool]:
+    """A pool, with `least` connections made to see that they can be."""
     pool = asyncpg.create_pool(
         **connect_arguments(url, settings),
-        min_size=1,
+        min_size=least,
         max_size=size,
         connection_class=_Connection,
         max_inactive_connection_lifetime=IDLE_SECONDS,
