@@ -5,6 +5,7 @@ import pytest
 pytest_plugins = ("servers.fixtures", "databases")  # real servers and databases, for whoever asks for one
 
 COUNTED = (
+    "integration/api",
     "integration/promise",
     "integration/gateway",
     "integration/broadcast",

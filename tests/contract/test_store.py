@@ -16,15 +16,13 @@ from aldis.domain.status import Passage, Step
 from aldis.domain.streams import LaneHead
 from aldis.ports.announcements import LanePassage, Passed, ReadPassage
 from aldis.ports.broadcasts import Listener
+from aldis.ports.deliveries import Range
 from aldis.ports.store import (
     Conversation,
-    Due,
     Growth,
     Heard,
     KeyHolder,
-    LaneMove,
     Move,
-    Range,
     State,
     Store,
     Transaction,
@@ -167,7 +165,7 @@ async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
     async with store.begin() as transaction:
         assert await transaction.claim_keys([claim("a")]) == {}
         assert await transaction.lease_outbox(NOW, LATER, 10) == []
-        assert await transaction.lease_due(NOW, LATER, 10) == []
+        assert await transaction.claim_due_lanes(NOW, 10) == []
 
 
 async def test_a_recipe_is_one_transaction(store: Store) -> None:
@@ -339,67 +337,6 @@ async def test_pages_of_states_hold_the_newest_of_each_key(store: Store) -> None
 
 
 # Leases
-
-
-async def test_what_is_due_is_leased_to_one(store: Store) -> None:
-    """Two sweepers at once never get the same lane; until its lease ends nobody gets it again."""
-    await store_messages(store, message(1), due=NOW)
-    await store_messages(store, message(1, conversation=NEWS, sender=None), conversation=NEWS, lane="e", due=NOW - 5)
-
-    async def lease(now: int) -> list[Due]:
-        async with store.begin() as transaction:
-            return await transaction.lease_due(now, now + 1000, 1)
-
-    leased = await asyncio.gather(*(lease(NOW) for _ in range(3)))
-
-    assert sorted(leased) == [[], [Due(BOB, "e", 0)], [Due(BOB, "s", 0)]]
-    assert await lease(NOW + 999) == []
-    assert len(await lease(NOW + 1000)) == 1
-
-
-async def test_a_lane_is_not_due_before_its_time(store: Store) -> None:
-    """The time of the first unacknowledged message counts; later ones do not put it off."""
-    await store_messages(store, message(1), due=NOW + 5)
-    await store_messages(store, message(2), due=NOW + 50)
-
-    async with store.begin() as transaction:
-        assert await transaction.lease_due(NOW + 4, LATER, 9) == []
-        assert await transaction.lease_due(NOW + 5, LATER, 9) == [Due(BOB, "s", 0)]
-
-
-async def test_a_settled_ring_is_due_again_or_never(store: Store) -> None:
-    """After a ring the lane waits for the time given, with its attempts counted, or is given up."""
-    await store_messages(store, message(1), due=NOW)
-    async with store.begin() as transaction:
-        await transaction.lease_due(NOW, LATER, 9)
-        await transaction.settle_due([(BOB, "s", 1, NOW + 10)])
-        assert await transaction.lease_due(NOW + 9, LATER, 9) == []
-        assert await transaction.lease_due(NOW + 10, LATER, 9) == [Due(BOB, "s", 1)]
-        await transaction.settle_due([(BOB, "s", 2, None)])
-        assert await transaction.lease_due(LATER * 2, LATER * 3, 9) == []
-
-
-async def test_a_lane_given_up_is_rung_anew_for_a_new_message(store: Store) -> None:
-    """The attempts that earlier messages have used up are not held against the next."""
-    await store_messages(store, message(1), due=NOW)
-    async with store.begin() as transaction:
-        await transaction.lease_due(NOW, LATER, 9)
-        await transaction.settle_due([(BOB, "s", 8, None)])
-    await store_messages(store, message(2), due=NOW + 5)
-
-    async with store.begin() as transaction:
-        assert await transaction.lease_due(NOW + 5, LATER, 9) == [Due(BOB, "s", 0)]
-
-
-async def test_a_lane_acknowledged_to_its_head_is_no_longer_due(store: Store) -> None:
-    """A part acknowledged keeps it due; all of it ends the ringing, and a ring settled late does not begin it anew."""
-    await store_messages(store, message(1), message(2), due=NOW)
-    async with store.begin() as transaction:
-        await transaction.advance_lanes([LaneMove(BOB, "s", 1)])
-        assert await transaction.lease_due(NOW, LATER, 9) == [Due(BOB, "s", 0)]
-        await transaction.advance_lanes([LaneMove(BOB, "s", 2)])
-        await transaction.settle_due([(BOB, "s", 1, NOW)])
-        assert await transaction.lease_due(LATER * 2, LATER * 3, 9) == []
 
 
 async def test_outbox_rows_are_leased_until_they_are_deleted(store: Store) -> None:
@@ -667,10 +604,8 @@ async def test_empty_lists_are_fine(store: Store) -> None:
         assert await transaction.heads([]) == {}
         assert await transaction.heard([]) == []
         assert await transaction.advance_receipts([]) == []
-        await transaction.advance_lanes([])
         await transaction.record_moves([])
         assert await transaction.read_marks([]) == {}
-        await transaction.settle_due([])
         await transaction.delete_outbox([])
     assert await store.entries([]) == []
     assert await store.states([]) == []

@@ -18,6 +18,7 @@ from aldis.telemetry.metrics import Metrics
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})  # others are counted as one
+CALLS = "/v1/"  # where all calls with a credential are
 MAX_FRAMES = 30  # innermost frames of a traceback; what is above them is the server's
 
 
@@ -45,6 +46,7 @@ class Access:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                keep_private(scope, message)
             await send(message)
 
         try:
@@ -64,6 +66,12 @@ class Access:
         route = route_of(scope)
         self._metrics.http_requests.labels(method=method, route=route, status=str(status)).inc()
         self._metrics.http_seconds.labels(route=route).observe(seconds)
+
+
+def keep_private(scope: Scope, start: Message) -> None:
+    """What is answered to a caller is for nobody's cache, unless the answer says something else."""
+    if scope["path"].startswith(CALLS) and not any(name == b"cache-control" for name, _ in start["headers"]):
+        start["headers"] = [*start["headers"], (b"cache-control", b"no-store")]
 
 
 def route_of(scope: Scope) -> str:

@@ -9,7 +9,9 @@ from aldis.api import answers, schemas
 from aldis.api.auditing import audited
 from aldis.api.auth import AdminCaller, admin_router
 from aldis.api.dependencies import Api
+from aldis.api.headers import tells
 from aldis.api.paging import NAME_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.audit import Action
 from aldis.domain.channels import Channel
 from aldis.domain.errors import Rejected
@@ -24,7 +26,7 @@ ChannelPath = Annotated[schemas.Name, Path()]
 IfMatch = Annotated[str | None, Header(max_length=200)]
 
 
-@router.get("/v1/admin/channels", response_model=shapes.AdminChannelsAnswer)
+@router.get("/v1/admin/channels", summary="List channels", response_model=shapes.AdminChannelsAnswer)
 async def admin_list_channels(query: Annotated[shapes.PageQuery, Query()], api: Api) -> Response:
     """All channels, by name."""
     after = decode_place(query.cursor, NAME_PLACE)[0] if query.cursor is not None else ""
@@ -36,7 +38,12 @@ async def admin_list_channels(query: Annotated[shapes.PageQuery, Query()], api: 
     return answers.json_answer(answer, api.encoder)
 
 
-@router.get("/v1/admin/channels/{name}", response_model=shapes.AdminChannelAnswer)
+@router.get(
+    "/v1/admin/channels/{name}",
+    summary="Get a channel",
+    response_model=shapes.AdminChannelAnswer,
+    openapi_extra=raises("not_found") | tells("ETag"),
+)
 async def admin_get_channel(name: ChannelPath, api: Api) -> Response:
     """One channel; its version is the ETag."""
     channel = await find_channel(name, store=api.store)
@@ -45,12 +52,17 @@ async def admin_get_channel(name: ChannelPath, api: Api) -> Response:
 
 @router.put(
     "/v1/admin/channels/{name}",
+    summary="Declare or change a channel",
     response_model=shapes.AdminChannelAnswer,
     responses={201: {"model": shapes.AdminChannelAnswer, "description": "It was not there before."}},
-    openapi_extra=audited(Action.CHANNEL_APPLY),
+    openapi_extra=audited(Action.CHANNEL_APPLY) | raises("conflict", "precondition_failed") | tells("ETag"),
 )
 async def admin_put_channel(
-    name: ChannelPath, body: dict[str, Any], caller: AdminCaller, api: Api, if_match: IfMatch = None
+    name: ChannelPath,
+    body: Annotated[dict[str, Any], shapes.CHANNEL_SPEC],
+    caller: AdminCaller,
+    api: Api,
+    if_match: IfMatch = None,
 ) -> Response:
     """Declare a channel, or change its policy; the body is its `spec`. The same again changes nothing."""
     applied = await apply_channel(
@@ -67,9 +79,10 @@ async def admin_put_channel(
 
 @router.delete(
     "/v1/admin/channels/{name}",
+    summary="Delete a channel",
     status_code=204,
     response_class=Response,
-    openapi_extra=audited(Action.CHANNEL_DELETE),
+    openapi_extra=audited(Action.CHANNEL_DELETE) | raises("not_found", "conflict", "precondition_failed"),
 )
 async def admin_delete_channel(name: ChannelPath, caller: AdminCaller, api: Api, if_match: IfMatch = None) -> Response:
     """Take no more sends into it. What was sent stays readable, and declaring it again opens it."""

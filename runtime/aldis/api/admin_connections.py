@@ -11,6 +11,7 @@ from aldis.api.auditing import audited
 from aldis.api.auth import AdminCaller, admin_router
 from aldis.api.dependencies import Api
 from aldis.api.paging import ID_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.audit import Action
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import UserId, rfc3339
@@ -25,7 +26,7 @@ UserPath = Annotated[schemas.Name, Path()]
 DEFAULT = shapes.DisconnectBody()
 
 
-@router.get("/v1/admin/connections", response_model=shapes.ConnectionsAnswer)
+@router.get("/v1/admin/connections", summary="List connections", response_model=shapes.ConnectionsAnswer)
 async def admin_list_connections(query: Annotated[shapes.ConnectionsQuery, Query()], api: Api) -> Response:
     """Open connections, oldest first."""
     after = decode_place(query.cursor, ID_PLACE)[0] if query.cursor is not None else ""
@@ -41,9 +42,10 @@ async def admin_list_connections(query: Annotated[shapes.ConnectionsQuery, Query
 
 @router.delete(
     "/v1/admin/connections/{connection_id}",
+    summary="Close a connection",
     status_code=204,
     response_class=Response,
-    openapi_extra=audited(Action.CONNECTION_CLOSE),
+    openapi_extra=audited(Action.CONNECTION_CLOSE) | raises("not_found"),
 )
 async def admin_close_connection(connection_id: ConnectionPath, caller: AdminCaller, api: Api) -> Response:
     """Close one connection with 4403."""
@@ -57,6 +59,7 @@ async def admin_close_connection(connection_id: ConnectionPath, caller: AdminCal
 
 @router.post(
     "/v1/admin/users/{user}:disconnect",
+    summary="Disconnect a user",
     status_code=204,
     response_class=Response,
     openapi_extra=audited(Action.USER_DISCONNECT),

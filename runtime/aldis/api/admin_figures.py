@@ -20,7 +20,7 @@ router = admin_router()
 MOST = 100_000  # rows counted of a kind; beyond it the answer says "at least"
 
 
-@router.get("/v1/admin/stats", response_model=shapes.StatsAnswer)
+@router.get("/v1/admin/stats", summary="Get numbers", response_model=shapes.StatsAnswer)
 async def admin_get_stats(api: Api) -> Response:
     """Numbers of this process since its start, and of the database."""
     now = api.clock.now_ms()
@@ -39,7 +39,7 @@ async def admin_get_stats(api: Api) -> Response:
     return answers.json_answer(answer, api.encoder)
 
 
-@router.get("/v1/admin/audit", response_model=shapes.AuditAnswer)
+@router.get("/v1/admin/audit", summary="Read the audit log", response_model=shapes.AuditAnswer)
 async def admin_get_audit(query: Annotated[shapes.AuditQuery, Query()], api: Api) -> Response:
     """What administrators did, newest first."""
     before = decode_place(query.cursor, ID_PLACE)[0] if query.cursor is not None else None

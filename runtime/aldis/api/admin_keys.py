@@ -10,6 +10,7 @@ from aldis.api.auditing import audited
 from aldis.api.auth import AdminCaller, admin_router
 from aldis.api.dependencies import Api
 from aldis.api.paging import NAME_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.audit import Action
 from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.ids import rfc3339
@@ -19,10 +20,10 @@ from aldis.services.list_keys import list_key_page
 router = admin_router()
 
 DEFAULT_ROTATION = shapes.RotateBody()
-KeyPath = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+KeyPath = Annotated[shapes.KeyId, Path()]
 
 
-@router.get("/v1/admin/keys", response_model=shapes.KeysAnswer)
+@router.get("/v1/admin/keys", summary="List keys", response_model=shapes.KeysAnswer)
 async def admin_list_keys(query: Annotated[shapes.PageQuery, Query()], api: Api) -> Response:
     """All keys ever made, by id, the revoked ones too."""
     after = decode_place(query.cursor, NAME_PLACE)[0] if query.cursor is not None else ""
@@ -36,6 +37,7 @@ async def admin_list_keys(query: Annotated[shapes.PageQuery, Query()], api: Api)
 
 @router.post(
     "/v1/admin/keys",
+    summary="Make a key",
     status_code=201,
     response_model=shapes.IssuedKeyAnswer,
     openapi_extra=audited(Action.KEY_CREATE),
@@ -55,7 +57,11 @@ async def admin_create_key(body: shapes.KeyBody, caller: AdminCaller, api: Api) 
 
 
 @router.delete(
-    "/v1/admin/keys/{key_id}", status_code=204, response_class=Response, openapi_extra=audited(Action.KEY_REVOKE)
+    "/v1/admin/keys/{key_id}",
+    summary="Revoke a key",
+    status_code=204,
+    response_class=Response,
+    openapi_extra=audited(Action.KEY_REVOKE) | raises("not_found"),
 )
 async def admin_revoke_key(key_id: KeyPath, caller: AdminCaller, api: Api) -> Response:
     """Refuse a key from now on; other processes follow within 5 s."""
@@ -65,9 +71,10 @@ async def admin_revoke_key(key_id: KeyPath, caller: AdminCaller, api: Api) -> Re
 
 @router.post(
     "/v1/admin/keys/{key_id}:rotate",
+    summary="Rotate a key",
     status_code=201,
     response_model=shapes.RotatedKeyAnswer,
-    openapi_extra=audited(Action.KEY_ROTATE),
+    openapi_extra=audited(Action.KEY_ROTATE) | raises("not_found"),
 )
 async def admin_rotate_key(
     key_id: KeyPath, caller: AdminCaller, api: Api, body: shapes.RotateBody = DEFAULT_ROTATION

@@ -25,6 +25,7 @@ router = admin_router()
 
 @router.get(
     "/v1/admin/messages",
+    summary="Search messages",
     response_model=shapes.FoundMessagesAnswer,
     openapi_extra=audited(Action.MESSAGE_SEARCH),
 )

@@ -2,11 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, WithJsonSchema
 
-from aldis.api.schemas import DEFAULT_PAGE, Asked, Given, Limit, MessageSender, Name, PageCursor, Taken, Uuid
+from aldis.api.schemas import (
+    DEFAULT_PAGE,
+    Asked,
+    BackendSender,
+    Given,
+    Json,
+    Limit,
+    Name,
+    Number,
+    PageCursor,
+    Position,
+    Taken,
+    Text,
+    Time,
+    UserSender,
+    Uuid,
+)
 from aldis.services.issue_key import OVERLAP
 
+SHAPE = "x-shape"  # stands for a schema that is not made from a class here, until the description is put together
+CHANNEL_SPEC = WithJsonSchema({SHAPE: "ChannelSpec"})
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 # It goes into a close frame, whose reason has at most 123 bytes.
 Reason = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
@@ -14,6 +32,7 @@ Reason = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,100}$")]
 
 MAX_KEY_LIFE = 10 * 366 * 24 * 3600  # seconds: ten years
 KeyLife = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE)]
+KeyId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
 ScopeName = Literal["send", "send_as", "admin"]
 
 
@@ -55,6 +74,34 @@ class MessagesQuery(PageQuery):
     include: Literal["content"] | None = None
 
 
+ReasonName = Literal["attempts_exhausted", "expired"]
+
+
+class LettersQuery(PageQuery):
+    """Which dead letters."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
+class PurgeQuery(Asked):
+    """Which dead letters are to be purged; without a filter only with `all=true`."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+    all: bool = False
+
+
+class ReplayBody(Taken):
+    """Which dead letters are to be replayed; without a filter all."""
+
+    channel: Name | None = None
+    reason: ReasonName | None = None
+    recipient: Name | None = None
+
+
 class KeyBody(Taken):
     """A key to be made. No channels: it is for all of them."""
 
@@ -81,8 +128,8 @@ class DisconnectBody(Taken):
 class AdminChannelAnswer(Given):
     """A channel, with everything that holds for it; `ignored` are fields that say nothing here yet."""
 
-    name: str
-    spec: dict[str, Any]
+    name: Name
+    spec: Annotated[dict[str, Any], CHANNEL_SPEC]
     ignored: list[str]
     version: str
 
@@ -97,14 +144,14 @@ class AdminChannelsAnswer(Given):
 class KeyAnswer(Given):
     """A key; its secret is never told again."""
 
-    id: str
-    name: str
-    scopes: list[str]
-    channels: list[str]
-    created_at: str
-    expires_at: str | None
-    revoked_at: str | None
-    last_used_at: str | None
+    id: KeyId
+    name: Name
+    scopes: list[ScopeName]
+    channels: list[Name]
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None
 
 
 class IssuedKeyAnswer(KeyAnswer):
@@ -129,15 +176,15 @@ class KeysAnswer(Given):
 class ConnectionAnswer(Given):
     """An open connection."""
 
-    connection: str
-    user: str
-    device: str | None
+    connection: Uuid
+    user: Name
+    device: Name | None
     platform: str
-    since: str
+    since: Time
     node: str
-    transport: str
+    transport: Literal["websocket", "http"]
     address: str | None
-    unsent_bytes: int
+    unsent_bytes: Number
 
 
 class ConnectionsAnswer(Given):
@@ -150,29 +197,29 @@ class ConnectionsAnswer(Given):
 class ErasureAnswer(Given):
     """How far an erasure has come: `purged` messages have lost their content."""
 
-    user: str
+    user: Name
     state: Literal["messages", "scheduled", "rows", "files", "done"]
-    purged: int
-    requested_at: str
-    updated_at: str
+    purged: Number
+    requested_at: Time
+    updated_at: Time
 
 
 class PositionsAnswer(Given):
     """A position of each source."""
 
-    e: int
-    s: int
-    be: int
-    bs: int
-    r: int
+    e: Position
+    s: Position
+    be: Position
+    bs: Position
+    r: Position
 
 
 class DeviceAnswer(Given):
     """A device: where it began, what it has acknowledged, when that last moved."""
 
-    id: str
+    id: Name
     platform: str
-    seen_at: str
+    seen_at: Time
     start: PositionsAnswer
     acked: PositionsAnswer
 
@@ -180,36 +227,36 @@ class DeviceAnswer(Given):
 class UserAnswer(Given):
     """What there is of a user."""
 
-    user: str
+    user: Name
     devices: list[DeviceAnswer]
     head: PositionsAnswer
     floor: PositionsAnswer
-    conversations: int
-    unread: int
-    connections: int
-    subscriptions: list[str]
-    blocks: int
+    conversations: Number
+    unread: Number
+    connections: Number
+    subscriptions: list[Name]
+    blocks: Number
     erasure: ErasureAnswer | None
 
 
 class FoundMessageAnswer(Given):
     """A message; with `content` only when it was asked for."""
 
-    id: str
-    conversation_id: str
+    id: Uuid
+    conversation_id: Uuid
     kind: Literal["chat", "notification"]
-    channel: str
-    sender: MessageSender
-    seq: int
+    channel: Name
+    sender: UserSender | BackendSender
+    seq: Position
     client_id: str | None
     gone: Literal["expired", "deleted", "purged"] | None
-    reply_to: str | None
-    thread_id: str | None
+    reply_to: Uuid | None
+    thread_id: Uuid | None
     priority: Literal["urgent", "high", "normal", "low"]
-    created_at: str
-    expires_at: str | None
-    edited_at: str | None
-    content: dict[str, Any] | None = None
+    created_at: Time
+    expires_at: Time | None
+    edited_at: Time | None
+    content: Text | Json | None = None
 
 
 class FoundMessagesAnswer(Given):
@@ -219,11 +266,52 @@ class FoundMessagesAnswer(Given):
     next: str | None
 
 
+class DeadLetterAnswer(Given):
+    """A message that has failed for one recipient."""
+
+    id: Uuid
+    message_id: Uuid
+    recipient: Name
+    channel: Name
+    reason: ReasonName
+    attempts: int
+    failed_at: Time
+
+
+class DeadLettersAnswer(Given):
+    """Dead letters, newest first; there may be none on a page that has a next one."""
+
+    items: list[DeadLetterAnswer]
+    next: str | None
+
+
+class PurgedAnswer(Given):
+    """How many were purged. When `more` is true, others may fit: call again."""
+
+    purged: int
+    more: bool
+
+
+class ReplayAnswer(Given):
+    """How far a replay has come: each of the `matched` letters is replayed or skipped."""
+
+    id: Uuid
+    state: Literal["running", "done"]
+    channel: Name | None
+    reason: ReasonName | None
+    recipient: Name | None
+    matched: int
+    replayed: int
+    skipped: int
+    created_at: Time
+    updated_at: Time
+
+
 class AuditEntryAnswer(Given):
     """What an administrator did."""
 
-    id: str
-    at: str
+    id: Uuid
+    at: Time
     actor: str
     action: str
     target: str
@@ -240,7 +328,7 @@ class AuditAnswer(Given):
 class CountAnswer(Given):
     """So many, or `value` and more when `is_least`."""
 
-    value: int
+    value: Number
     is_least: bool
 
 
@@ -250,9 +338,9 @@ class StatsAnswer(Given):
     version: str
     schema_version: str
     epoch: str
-    uptime_seconds: int
-    connections: int
-    messages_accepted: int
-    events_delivered: int
-    database_bytes: int
+    uptime_seconds: Number
+    connections: Number
+    messages_accepted: Number
+    events_delivered: Number
+    database_bytes: Number
     counts: dict[str, CountAnswer]

@@ -9,6 +9,7 @@ from aldis.api import answers, schemas
 from aldis.api.auditing import audited
 from aldis.api.auth import AdminCaller, admin_router
 from aldis.api.dependencies import Api
+from aldis.api.problems import raises
 from aldis.domain.audit import Action
 from aldis.domain.cursors import Positions
 from aldis.domain.ids import UserId, rfc3339
@@ -23,7 +24,12 @@ router = admin_router()
 UserPath = Annotated[schemas.Name, Path()]
 
 
-@router.get("/v1/admin/users/{user}", response_model=shapes.UserAnswer)
+@router.get(
+    "/v1/admin/users/{user}",
+    summary="Get a user",
+    response_model=shapes.UserAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def admin_get_user(user: UserPath, api: Api) -> Response:
     """How much there is of a user, and where his devices stand."""
     found = await describe_user(UserId(user), store=api.store)
@@ -33,6 +39,7 @@ async def admin_get_user(user: UserPath, api: Api) -> Response:
 
 @router.delete(
     "/v1/admin/users/{user}",
+    summary="Erase a user",
     status_code=202,
     response_model=shapes.ErasureAnswer,
     openapi_extra=audited(Action.USER_ERASE),
@@ -43,7 +50,12 @@ async def admin_erase_user(user: UserPath, caller: AdminCaller, api: Api) -> Res
     return answers.json_answer(erasure_answer(erasure), api.encoder, status=202)
 
 
-@router.get("/v1/admin/users/{user}/erasure", response_model=shapes.ErasureAnswer)
+@router.get(
+    "/v1/admin/users/{user}/erasure",
+    summary="Follow an erasure",
+    response_model=shapes.ErasureAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def admin_get_erasure(user: UserPath, api: Api) -> Response:
     """How far it has come; `done` says that the database's files hold nothing of it either."""
     return answers.json_answer(erasure_answer(await find_erasure(UserId(user), store=api.store)), api.encoder)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from aldis.domain.retry import RetryPolicies
 from aldis.ports.backplane import Ring
 from aldis.ports.connections import ConnectionView
 from aldis.services.ring import Rings
@@ -25,9 +26,10 @@ async def _tell_nobody() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminDependencies:
-    """All of it. `channels_changed` makes this process see a change of a channel at once."""
+    """All of it. `channels_changed` makes this process see a change of a channel at once; `retries`: how they ring."""
 
     connections: Callable[[], Sequence[ConnectionView]] = _no_connections
     ringer: Rings = field(default_factory=Nobody)
     channels_changed: Callable[[], Awaitable[None]] = _tell_nobody
+    retries: Callable[[], RetryPolicies] = dict
     started_ms: int = 0

@@ -126,6 +126,7 @@ def recipient_answer(status: RecipientStatus) -> dict[str, Any]:
         "sent_at": _time(status.sent_at),
         "delivered_at": _time(status.delivered_at),
         "read_at": _time(status.read_at),
+        "failed_at": _time(status.failed_at),
         "reason": status.reason,
     }
 
@@ -137,6 +138,9 @@ def milestone_answer(milestone: Milestone) -> dict[str, Any]:
         "at": rfc3339(milestone.at),
         "user": milestone.user,
         "device": milestone.device,
+        "attempt": milestone.attempt,
+        "outcome": milestone.outcome,
+        "reason": milestone.reason,
     }
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from aldis import __version__
@@ -12,6 +11,7 @@ from aldis.api import (
     batch,
     blocks,
     conversations,
+    descriptions,
     events,
     messages,
     operations,
@@ -23,32 +23,49 @@ from aldis.api import (
 )
 from aldis.api.access import Access
 from aldis.api.dependencies import BATCH_PATH, ApiDependencies
+from aldis.api.descriptions import Descriptions
 from aldis.api.door import Door
-from aldis.api.errors import MEDIA_TYPE, add_error_table
+from aldis.api.errors import add_error_table
 from aldis.api.limits import BodyLimit
+from aldis.api.openapi import build_openapi
 
-DESCRIPTION = """Messages between users, and from backends to users.
-
-Every error is an `application/problem+json` with a stable `code`. A 2xx answer to a send means that it is committed."""
+ROOMS = (
+    messages,
+    batch,
+    scheduled,
+    conversations,
+    blocks,
+    presence,
+    subscriptions,
+    events,
+    operations,
+    descriptions,
+    page,
+)
 
 
 def build_app(api: ApiDependencies) -> FastAPI:
     """The application. It opens and closes nothing: what it is handed belongs to bootstrap."""
-    app = FastAPI(
-        title="Aldis",
-        version=__version__,
-        description=DESCRIPTION,
-        docs_url=None,  # the default pages load their scripts from elsewhere
-        redoc_url=None,
-        generate_unique_id_function=operation_id,
-        responses={"default": {"model": schemas.Problem, "description": "A problem (RFC 9457)."}},
-    )
+    app = build_routes()
     app.state.api = api
+    app.state.descriptions = Descriptions(app, api)
     add_error_table(app)
     app.add_middleware(BodyLimit, limit=api.limits.body_bytes, larger={BATCH_PATH: api.limits.batch_bytes})
     app.add_middleware(Door, api=api)
     app.add_middleware(Access, metrics=api.metrics)  # added last, so it is the outermost
-    for room in (messages, batch, scheduled, conversations, blocks, presence, subscriptions, events, operations, page):
+    return app
+
+
+def build_routes() -> FastAPI:
+    """All routes, with nothing behind them: enough to describe them."""
+    app = FastAPI(
+        title="Aldis",
+        version=__version__,
+        openapi_url=None,  # `descriptions` serves it, with an ETag, and pages that load nothing from elsewhere
+        generate_unique_id_function=operation_id,
+        responses={"default": {"model": schemas.Problem}},  # so that FastAPI adds none of its own; see `openapi`
+    )
+    for room in ROOMS:
         app.include_router(room.router)
     for router in admin.ROUTERS:
         app.include_router(router)
@@ -62,11 +79,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def openapi_of(app: FastAPI) -> dict[str, Any]:
-    """The description of all routes; problems under their own media type, which FastAPI cannot be told."""
+    """The description of all routes, made when it is first asked for."""
     if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        for operation in (operation for path in schema["paths"].values() for operation in path.values()):
-            problem = operation["responses"]["default"]["content"]
-            problem[MEDIA_TYPE] = problem.pop(next(iter(problem)))
-        app.openapi_schema = schema
+        app.openapi_schema = build_openapi(app)
     return app.openapi_schema

@@ -15,8 +15,10 @@ from aldis.api.auth import AnyCaller
 from aldis.api.batch_items import in_place, parse_batch
 from aldis.api.dependencies import BATCH_PATH, Api, ApiDependencies
 from aldis.api.errors import as_told_to, to_json
+from aldis.api.headers import tells
 from aldis.api.limits import bucket_of, take_channel_in_turn, take_in_turn
-from aldis.api.messages import check_any_stored, owner_of, to_answer
+from aldis.api.messages import SEND_CODES, check_any_stored, owner_of, to_answer
+from aldis.api.problems import OF_BODIES, raises
 from aldis.domain.callers import BackendCaller, Caller
 from aldis.domain.errors import CODES, Rejected, Unavailable
 from aldis.domain.messages import SendMessage
@@ -35,7 +37,14 @@ def _body_schema() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.post(BATCH_PATH, response_model=schemas.BatchAnswer, openapi_extra=_body_schema())
+@router.post(
+    BATCH_PATH,
+    summary="Send many messages",
+    response_model=schemas.BatchAnswer,
+    openapi_extra=_body_schema()
+    | raises(*OF_BODIES, *SEND_CODES)
+    | tells("Idempotent-Replayed", "RateLimit", "RateLimit-Policy"),
+)
 async def send_batch(
     caller: AnyCaller,
     api: Api,

@@ -30,7 +30,7 @@ REQUEST_KEY = "Idempotency-Key"
 MAX_ODD_BYTES = 1024 * 1024  # of a body that only Python's own reader takes, which makes up to 20 times as much of it
 _is_name = re.compile(rf"[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}").fullmatch
 _is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-_is_client_id = re.compile(rf"[^\x00-\x1f\x7f]{{1,{MAX_CLIENT_ID}}}").fullmatch
+_is_client_id = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_CLIENT_ID}}}").fullmatch
 
 
 class _To(msgspec.Struct, forbid_unknown_fields=True, gc=False):

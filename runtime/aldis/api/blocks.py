@@ -8,6 +8,7 @@ from aldis.api import answers, schemas
 from aldis.api.auth import CallingUser
 from aldis.api.dependencies import Api
 from aldis.api.paging import USER_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.ids import UserId, rfc3339
 from aldis.ports.relations import Block
 from aldis.services.block_user import block_user, find_block, list_blocks, unblock_user
@@ -17,7 +18,7 @@ router = APIRouter(tags=["blocks"])
 UserPath = Annotated[schemas.Name, Path()]
 
 
-@router.get("/v1/blocks", response_model=schemas.BlocksAnswer)
+@router.get("/v1/blocks", summary="List my blocks", response_model=schemas.BlocksAnswer)
 async def get_blocks(query: Annotated[schemas.PageQuery, Query()], caller: CallingUser, api: Api) -> Response:
     """Whom I have blocked, by name."""
     after = UserId(decode_place(query.cursor, USER_PLACE)[0]) if query.cursor is not None else None
@@ -29,20 +30,31 @@ async def get_blocks(query: Annotated[schemas.PageQuery, Query()], caller: Calli
     return answers.json_answer(answer, api.encoder)
 
 
-@router.get("/v1/blocks/{user}", response_model=schemas.BlockAnswer)
+@router.get(
+    "/v1/blocks/{user}",
+    summary="Get a block",
+    response_model=schemas.BlockAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def get_block(user: UserPath, caller: CallingUser, api: Api) -> Response:
     """Whether I have blocked somebody, and since when; 404 when I have not."""
     return answers.json_answer(to_answer(await find_block(caller.user, UserId(user), store=api.store)), api.encoder)
 
 
-@router.put("/v1/blocks/{user}", status_code=204, response_class=Response)
+@router.put(
+    "/v1/blocks/{user}",
+    status_code=204,
+    summary="Block a user",
+    response_class=Response,
+    openapi_extra=raises("too_large"),
+)
 async def put_block(user: UserPath, caller: CallingUser, api: Api) -> Response:
     """From now on neither of us can write to the other; again changes nothing."""
     await block_user(caller.user, UserId(user), store=api.store, ringer=api.ringer, clock=api.clock)
     return Response(status_code=204)
 
 
-@router.delete("/v1/blocks/{user}", status_code=204, response_class=Response)
+@router.delete("/v1/blocks/{user}", status_code=204, summary="Unblock a user", response_class=Response)
 async def delete_block(user: UserPath, caller: CallingUser, api: Api) -> Response:
     """Take my block away; the other's, if there is one, stays."""
     await unblock_user(caller.user, UserId(user), store=api.store, ringer=api.ringer)

@@ -9,6 +9,7 @@ from aldis.api import answers, schemas
 from aldis.api.auth import CallingUser
 from aldis.api.dependencies import Api
 from aldis.api.paging import CONVERSATION_PLACE, HISTORY_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.ids import ConversationId, DeviceId, MessageId
 from aldis.domain.messages import Kind
 from aldis.domain.streams import SOURCES
@@ -25,7 +26,7 @@ router = APIRouter(tags=["conversations"])
 ConversationPath = Annotated[schemas.Uuid, Path()]
 
 
-@router.get("/v1/conversations", response_model=schemas.ConversationsAnswer)
+@router.get("/v1/conversations", summary="List my conversations", response_model=schemas.ConversationsAnswer)
 async def get_conversations(
     query: Annotated[schemas.ConversationsQuery, Query()], caller: CallingUser, api: Api
 ) -> Response:
@@ -49,7 +50,12 @@ async def get_conversations(
     return answers.json_answer(answer, api.encoder)
 
 
-@router.get("/v1/conversations/{conversation_id}/messages", response_model=schemas.HistoryAnswer)
+@router.get(
+    "/v1/conversations/{conversation_id}/messages",
+    summary="Read a conversation's history",
+    response_model=schemas.HistoryAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def get_history(
     conversation_id: ConversationPath,
     query: Annotated[schemas.HistoryQuery, Query()],
@@ -74,14 +80,24 @@ async def get_history(
     return answers.json_answer(answer, api.encoder)
 
 
-@router.get("/v1/conversations/{conversation_id}", response_model=schemas.ConversationAnswer)
+@router.get(
+    "/v1/conversations/{conversation_id}",
+    summary="Get a conversation",
+    response_model=schemas.ConversationAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def get_conversation(conversation_id: ConversationPath, caller: CallingUser, api: Api) -> Response:
     """One of my conversations, as in their list."""
     row = await find_conversation(ConversationId(conversation_id), caller.user, store=api.store)
     return answers.json_answer(answers.conversation_answer(row, api.clock.now_ms()), api.encoder)
 
 
-@router.patch("/v1/conversations/{conversation_id}", response_model=schemas.SettingsAnswer)
+@router.patch(
+    "/v1/conversations/{conversation_id}",
+    summary="Mute or archive a conversation",
+    response_model=schemas.SettingsAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def patch_conversation(
     conversation_id: ConversationPath, body: schemas.SettingsBody, caller: CallingUser, api: Api
 ) -> Response:
@@ -106,7 +122,12 @@ def place_of(query: schemas.HistoryQuery) -> tuple[str, int | None]:
     return "before", query.before
 
 
-@router.post("/v1/conversations/{conversation_id}/read", response_model=schemas.ReadAnswer)
+@router.post(
+    "/v1/conversations/{conversation_id}/read",
+    summary="Mark a conversation as read",
+    response_model=schemas.ReadAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def read_conversation(
     conversation_id: ConversationPath, body: schemas.ReadBody, caller: CallingUser, api: Api
 ) -> Response:
@@ -115,7 +136,13 @@ async def read_conversation(
     return answers.json_answer({"unread": unread, "badge": badge}, api.encoder)
 
 
-@router.post("/v1/ack", status_code=204, response_class=Response)
+@router.post(
+    "/v1/ack",
+    status_code=204,
+    summary="Acknowledge what a device has received",
+    response_class=Response,
+    openapi_extra=raises("not_found", "bad_cursor"),
+)
 async def acknowledge(
     body: schemas.AckBody, query: Annotated[schemas.AckQuery, Query()], caller: CallingUser, api: Api
 ) -> Response:
@@ -128,7 +155,7 @@ async def acknowledge(
     return Response(status_code=204)
 
 
-@router.get("/v1/badge", response_model=schemas.BadgeAnswer)
+@router.get("/v1/badge", summary="Get my badge", response_model=schemas.BadgeAnswer)
 async def get_badge(caller: CallingUser, api: Api) -> Response:
     """All that is unread."""
     await api.subscriptions.greet(caller.user)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 from fastapi import Depends, Request
@@ -130,6 +130,7 @@ class ApiDependencies:
     bodies: BodyRoom = field(default_factory=BodyRoom)
     gate: AddressGate | None = None
     admin: AdminDependencies = field(default_factory=AdminDependencies)
+    asyncapi: Callable[[], dict[str, Any]] = dict  # the description of the socket, where there is one
 
 
 async def find_api(request: Request) -> ApiDependencies:

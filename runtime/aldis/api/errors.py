@@ -131,12 +131,10 @@ def to_json(error: Rejected | Unavailable) -> dict[str, Any]:
     }
 
 
-def to_response(
-    error: Rejected | Unavailable, *, headers: Mapping[str, str] | None = None, request_id: str | None = None
-) -> Response:
-    """An error as the whole answer."""
+def problem_of(error: Rejected | Unavailable) -> dict[str, Any]:
+    """An error as RFC 9457 has it."""
     code = CODES.get(error.code, CODES["internal"])
-    problem: dict[str, Any] = {
+    return {
         "type": f"{PROBLEMS}{error.code}",
         "title": error.code.replace("_", " ").capitalize(),
         "status": code.status,
@@ -147,13 +145,20 @@ def to_response(
         "retry_after_ms": error.retry_after_ms,
         "remedy": code.remedy,
     }
+
+
+def to_response(
+    error: Rejected | Unavailable, *, headers: Mapping[str, str] | None = None, request_id: str | None = None
+) -> Response:
+    """An error as the whole answer."""
+    problem = problem_of(error)
     if request_id is not None:
         problem["request_id"] = request_id
     return Response(
         msgspec.json.encode(problem),
-        status_code=code.status,
+        status_code=problem["status"],
         media_type=MEDIA_TYPE,
-        headers={**(headers or {}), **_headers_of(error, code.status)},
+        headers={**(headers or {}), **_headers_of(error, problem["status"])},
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Response
@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from aldis.api import answers, schemas
 from aldis.api.auth import CallingUser
 from aldis.api.dependencies import Api
+from aldis.api.problems import raises
 from aldis.domain.callers import UserCaller
 from aldis.domain.cursors import parse_cursor
 from aldis.domain.ids import DeviceId
@@ -19,6 +20,15 @@ from aldis.telemetry.tasks import cancel_and_wait, spawn
 
 STALLED = 30.0  # seconds without room for more after which a reader is given up, as on the socket
 
+STREAM: dict[str, Any] = {
+    "description": "Events, each with a frame as its data and the cursor after it as its id, until one leaves.",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": 'retry: 1000\n\nid: 9f3ac1.e12.s151.be3.bs88.r17\ndata: {"connect": {"recovered": true}}\n\n',
+        }
+    },
+}
 router = APIRouter(tags=["streams"])
 
 
@@ -57,7 +67,14 @@ async def _wait_gone(receive: Receive) -> None:
         pass
 
 
-@router.get("/v1/events", status_code=200, response_class=EventStreamResponse)
+@router.get(
+    "/v1/events",
+    status_code=200,
+    summary="Stream events",
+    response_class=EventStreamResponse,
+    responses={200: STREAM},
+    openapi_extra=raises("connection_limit", "device_limit"),
+)
 async def stream_events(
     query: Annotated[schemas.EventsQuery, Query()],
     caller: CallingUser,
@@ -69,7 +86,12 @@ async def stream_events(
     return EventStreamResponse(await api.streams.events(to_request(caller, query.device, cursor)))
 
 
-@router.get("/v1/sync", response_model=schemas.SyncAnswer)
+@router.get(
+    "/v1/sync",
+    summary="Poll for events",
+    response_model=schemas.SyncAnswer,
+    openapi_extra=raises("connection_limit", "device_limit"),
+)
 async def sync(query: Annotated[schemas.SyncQuery, Query()], caller: CallingUser, api: Api) -> Response:
     """Long poll: what there is to be told, or what comes first within `wait` seconds."""
     found = await api.streams.poll(to_request(caller, query.device, query.cursor), query.wait)

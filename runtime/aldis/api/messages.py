@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
-from aldis.api import answers, schemas
+from aldis.api import answers, schemas, send_examples
 from aldis.api.auth import AnyCaller
 from aldis.api.dependencies import Api, ApiDependencies
 from aldis.api.errors import to_json
+from aldis.api.headers import tells
 from aldis.api.limits import take_channel_tokens, take_tokens
 from aldis.api.paging import RECIPIENT_PLACE, decode_place, encode_place
+from aldis.api.problems import raises
 from aldis.domain.callers import BackendCaller, Caller
 from aldis.domain.content import json_content, text_content
 from aldis.domain.errors import Rejected, Unavailable
@@ -28,6 +30,16 @@ from aldis.services.schedule_sends import Scheduled, ScheduleSend
 
 router = APIRouter(tags=["messages"])
 
+SEND_CODES = (
+    "forbidden",
+    "forbidden_field",
+    "read_only",
+    "not_found",
+    "unknown_channel",
+    "conflict",
+    "idempotency_mismatch",
+    "unstorable",
+)
 MessagePath = Annotated[schemas.Uuid, Path()]
 Outcome = Stored | Rejected | Unavailable
 
@@ -35,11 +47,16 @@ Outcome = Stored | Rejected | Unavailable
 @router.post(
     "/v1/messages",
     status_code=201,
+    summary="Send a message",
     response_model=schemas.SentOne | schemas.SentSeveral | schemas.SentBroadcast,
-    responses={202: {"model": schemas.ScheduledReceipt, "description": "It waits for its `send_at`."}},
+    responses={
+        201: send_examples.ANSWERS,
+        202: {"model": schemas.ScheduledReceipt, "description": "It waits for its `send_at`."},
+    },
+    openapi_extra=raises(*SEND_CODES) | tells("Idempotent-Replayed", "RateLimit", "RateLimit-Policy"),
 )
 async def send_message(
-    body: schemas.SendBody,
+    body: Annotated[schemas.SendBody, Body(openapi_examples=send_examples.BODIES)],
     caller: AnyCaller,
     api: Api,
     request: Request,
@@ -161,7 +178,12 @@ def _one_answer(outcome: Outcome) -> dict[str, Any]:
     return answers.stored_answer(outcome) if isinstance(outcome, Stored) else {"error": to_json(outcome)}
 
 
-@router.get("/v1/messages/{message_id}", response_model=schemas.MessageStatusAnswer)
+@router.get(
+    "/v1/messages/{message_id}",
+    summary="Get a message and its status",
+    response_model=schemas.MessageStatusAnswer,
+    openapi_extra=raises("not_found"),
+)
 async def get_message(
     message_id: MessagePath, query: Annotated[schemas.StatusQuery, Query()], caller: AnyCaller, api: Api
 ) -> Response:
@@ -181,7 +203,13 @@ async def get_message(
     return answers.json_answer(answers.status_answer(status, now_ms, place=place), api.encoder)
 
 
-@router.patch("/v1/messages/{message_id}", response_model=schemas.MessageAnswer)
+@router.patch(
+    "/v1/messages/{message_id}",
+    summary="Edit a message",
+    response_model=schemas.MessageAnswer,
+    openapi_extra=raises("not_found", "forbidden", "unknown_channel", "conflict", "unstorable")
+    | tells("RateLimit", "RateLimit-Policy"),
+)
 async def edit_message(
     message_id: MessagePath, body: schemas.EditBody, caller: AnyCaller, api: Api, request: Request
 ) -> Response:
@@ -195,7 +223,13 @@ async def edit_message(
     return answers.json_answer(answer, api.encoder, headers=request.state.rate_limit_headers)
 
 
-@router.delete("/v1/messages/{message_id}", status_code=204, response_class=Response)
+@router.delete(
+    "/v1/messages/{message_id}",
+    status_code=204,
+    summary="Delete a message",
+    response_class=Response,
+    openapi_extra=raises("not_found", "forbidden"),
+)
 async def delete_message(message_id: MessagePath, caller: AnyCaller, api: Api) -> Response:
     """Take away what a message of mine says, for good; its place stays. All who have it are told, once."""
     message, conversation = await find_own_message(MessageId(message_id), caller, store=api.store)
@@ -203,7 +237,12 @@ async def delete_message(message_id: MessagePath, caller: AnyCaller, api: Api) -
     return Response(status_code=204)
 
 
-@router.get("/v1/messages/{message_id}/timeline", response_model=schemas.Timeline)
+@router.get(
+    "/v1/messages/{message_id}/timeline",
+    summary="Get a message's timeline",
+    response_model=schemas.Timeline,
+    openapi_extra=raises("not_found"),
+)
 async def get_timeline(message_id: MessagePath, caller: AnyCaller, api: Api) -> Response:
     """What happened to a message, on which device, and when."""
     milestones = await read_timeline(MessageId(message_id), caller, store=api.store)

@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse
 from aldis import __version__
 from aldis.api.dependencies import Api, OpenConnection
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["descriptions"])
 
 MAX_SHOWN = 100  # connections; a page is for looking, not for counting
 _HERE = frozenset({"127.0.0.1", "::1"})
@@ -50,9 +50,10 @@ HEADERS = {
 }
 
 
-@router.api_route("/", methods=["GET", "HEAD"], response_class=HTMLResponse)
+@router.head("/", include_in_schema=False)
+@router.get("/", summary="A page to start from", response_class=HTMLResponse)
 async def show_page(request: Request, api: Api) -> Response:
-    """The page."""
+    """What this is, who is connected, what to try."""
     is_here = request.client is not None and request.client.host in _HERE
     connections = [OpenConnection(*each) for each in api.connections()] if api.connections is not None else None
     html = _PAGE.substitute(

@@ -13,7 +13,7 @@ from aldis.services.read_presence import read_presence
 router = APIRouter(tags=["presence"])
 
 
-@router.get("/v1/presence", response_model=schemas.PresenceAnswer)
+@router.get("/v1/presence", summary="Ask who is online", response_model=schemas.PresenceAnswer)
 async def get_presence(query: Annotated[schemas.PresenceQuery, Query()], caller: CallingUser, api: Api) -> Response:
     """Who of these is online. Whom I share no chat with, or a block stands between us, is offline for me."""
     users = [UserId(user) for user in dict.fromkeys(query.user)]

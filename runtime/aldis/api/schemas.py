@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from aldis.contract.glossary import PLACE
+from aldis.domain.errors import CODES
 from aldis.domain.ids import MAX_NAME
 from aldis.domain.streams import MAX_POSITION
 from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN
@@ -15,11 +17,20 @@ MAX_BATCH = 1_000  # messages of one call
 
 Name = Annotated[str, StringConstraints(pattern=rf"^[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}$")]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-ClientId = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_CLIENT_ID}}}$")]
+ClientId = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f-\x9f]{{1,{MAX_CLIENT_ID}}}$")]
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 Position = Annotated[int, Field(ge=0, le=MAX_POSITION)]
+Number = Annotated[int, Field(ge=0)]
+Code = Annotated[str, Field(json_schema_extra={"x-extensible-enum": list(CODES)})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
-PageCursor = Annotated[str, Field(max_length=512, description="`next` of the page before.")]
+PageCursor = Annotated[str, Field(max_length=512, description="`next` of the page before.", examples=[PLACE])]
+StreamCursor = Annotated[
+    str, Field(max_length=512, description="From where to read; left out, from what the device acknowledged.")
+]
+
+
+SendTime = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 
 
 class Taken(BaseModel):
@@ -40,8 +51,32 @@ class Given(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _describe_exactly_one(schema: dict[str, Any]) -> None:
+    """What `To` checks, as JSON Schema: an object of one field, for each of them."""
+    schema["oneOf"] = [
+        {"type": "object", "properties": {name: given(part)}, "required": [name], "additionalProperties": False}
+        for name, part in schema.pop("properties").items()
+    ]
+    del schema["type"], schema["additionalProperties"]
+
+
+def given(schema: dict[str, Any]) -> dict[str, Any]:
+    """A field's schema where it is given, and so not null."""
+    variants: list[dict[str, Any]] = schema["anyOf"]
+    return next(part for part in variants if part.get("type") != "null")
+
+
+def _describe_at_least_one(schema: dict[str, Any]) -> None:
+    """What `SettingsBody` checks, as JSON Schema."""
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: given(part)}} for name, part in schema["properties"].items()
+    ]
+
+
 class To(Taken):
-    """Exactly one of these."""
+    """Whom it is for: exactly one of a user, several users, a conversation, or a channel (a broadcast)."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_exactly_one)
 
     user: Name | None = None
     users: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -65,7 +100,7 @@ class TextContent(Taken):
     """Text."""
 
     type: Literal["text"]
-    text: str
+    text: Annotated[str, Field(json_schema_extra={"minLength": 1})]  # checked behind, where its bytes are counted
 
 
 class JsonContent(Taken):
@@ -84,10 +119,10 @@ class SendBody(Taken):
     from_: From | None = Field(default=None, alias="from")
     content: Annotated[TextContent | JsonContent, Field(discriminator="type")]
     priority: Literal["urgent", "high", "normal", "low"] | None = None
-    expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN, description="Seconds.")] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN)] | None = None
     reply_to: Uuid | None = None
     client_id: ClientId | None = None
-    send_at: Annotated[str, Field(max_length=64, description="RFC 3339. For backends.")] | None = None
+    send_at: SendTime | None = None
 
 
 class BatchItem(SendBody):
@@ -147,6 +182,8 @@ class PresenceQuery(Asked):
 class SettingsBody(Taken):
     """How I want a conversation; what is left out stays as it is."""
 
+    model_config = ConfigDict(json_schema_extra=_describe_at_least_one)
+
     muted: bool | None = None
     archived: bool | None = None
 
@@ -169,7 +206,7 @@ class ConversationsQuery(Asked):
 class HistoryQuery(Asked):
     """A page of a conversation, or of one thread in it: at most one of `before`, `after` and `cursor`."""
 
-    thread: Annotated[Uuid, Field(description="The message that the thread began with.")] | None = None
+    thread: Uuid | None = None
     before: Position | None = None
     after: Position | None = None
     cursor: PageCursor | None = None
@@ -192,14 +229,14 @@ class EventsQuery(Asked):
     """From where to read, and as which device; `Last-Event-ID` goes before `cursor`."""
 
     device: Name | None = None
-    cursor: PageCursor | None = None
+    cursor: StreamCursor | None = None
 
 
 class SyncQuery(Asked):
     """The same, and how many seconds to wait when there is nothing."""
 
     device: Name | None = None
-    cursor: PageCursor | None = None
+    cursor: StreamCursor | None = None
     wait: Annotated[float, Field(ge=0, le=60)] = 25
 
 
@@ -210,48 +247,49 @@ class Problem(Given):
     title: str
     status: int
     detail: str
-    code: str
+    code: Code
     field: str | None
     retryable: bool
-    retry_after_ms: int | None
+    retry_after_ms: Number | None
     remedy: str
+    request_id: str | None = None
 
 
 class ErrorOfOne(Given):
     """Why one of several failed."""
 
-    code: str
+    code: Code
     message: str
     field: str | None
     retryable: bool
-    retry_after_ms: int | None
+    retry_after_ms: Number | None
 
 
 class SentOne(Given):
     """A message that is committed."""
 
-    message_id: str
-    conversation_id: str
-    seq: int
-    created_at: str
+    message_id: Uuid
+    conversation_id: Uuid
+    seq: Position
+    created_at: Time
     duplicate: bool
 
 
 class SentToRecipient(SentOne):
     """The message to one of several."""
 
-    recipient: str
+    recipient: Name
 
 
 class RefusedRecipient(Given):
     """One of several that failed."""
 
-    recipient: str
+    recipient: Name
     error: ErrorOfOne
 
 
 class SentSeveral(Given):
-    """The answers for each, in the order of the recipients."""
+    """A send to `users`: what became of each, in their order."""
 
     messages: list[SentToRecipient | RefusedRecipient]
 
@@ -259,10 +297,10 @@ class SentSeveral(Given):
 class SentBroadcast(Given):
     """A broadcast that is committed."""
 
-    message_id: str
-    channel: str
-    seq: int
-    created_at: str
+    message_id: Uuid
+    channel: Name
+    seq: Position
+    created_at: Time
     duplicate: bool
 
 
@@ -346,41 +384,61 @@ class BatchAnswer(Given):
     results: list[BatchResult]
 
 
-class MessageSender(Given):
-    """A user or a backend."""
+class UserSender(Given):
+    """A user who wrote."""
 
-    user: str | None = None
-    backend: str | None = None
+    user: Name
+
+
+class BackendSender(Given):
+    """A backend that wrote."""
+
+    backend: str
+
+
+class Text(Given):
+    """Text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Json(Given):
+    """Anything JSON, at most 32 deep."""
+
+    type: Literal["json"]
+    data: Any
 
 
 class MessageAnswer(Given):
     """A message as it is now; without its content when that is `gone`."""
 
-    id: str
-    conversation_id: str
+    id: Uuid
+    conversation_id: Uuid
     kind: Literal["chat", "notification"]
-    channel: str
-    sender: MessageSender
-    seq: int
+    channel: Name
+    sender: UserSender | BackendSender
+    seq: Position
     client_id: str | None
-    content: dict[str, Any] | None
+    content: Text | Json | None
     gone: Literal["expired", "deleted", "purged"] | None
-    reply_to: str | None
-    thread_id: str | None
+    reply_to: Uuid | None
+    thread_id: Uuid | None
     priority: Literal["urgent", "high", "normal", "low"]
-    created_at: str
-    expires_at: str | None
-    edited_at: str | None
+    created_at: Time
+    expires_at: Time | None
+    edited_at: Time | None
 
 
 class RecipientAnswer(Given):
     """How far a message has come for one recipient."""
 
-    user: str
+    user: Name
     status: Literal["pending", "sent", "delivered", "read", "failed"]
-    sent_at: str | None
-    delivered_at: str | None
-    read_at: str | None
+    sent_at: Time | None
+    delivered_at: Time | None
+    read_at: Time | None
+    failed_at: Time | None
     reason: str | None
 
 
@@ -394,9 +452,9 @@ class RecipientsPage(Given):
 class CountsAnswer(Given):
     """How many were to hear a broadcast, on how many users' devices it has come, how many have read it."""
 
-    audience: int
-    delivered: int
-    read: int
+    audience: Number
+    delivered: Number
+    read: Number
 
 
 class MessageStatusAnswer(MessageAnswer):
@@ -407,12 +465,15 @@ class MessageStatusAnswer(MessageAnswer):
 
 
 class MilestoneAnswer(Given):
-    """Something that happened to a message."""
+    """Something that happened to a message: an attempt has its number and outcome, a failure its reason."""
 
-    type: Literal["accepted", "stored", "sent", "delivered", "read"]
-    at: str
+    type: Literal["accepted", "stored", "queued", "attempt", "sent", "delivered", "read", "failed"]
+    at: Time
     user: str | None
     device: str | None
+    attempt: int | None
+    outcome: str | None
+    reason: str | None
 
 
 class Timeline(Given):
@@ -425,14 +486,14 @@ class Timeline(Given):
 class ConversationAnswer(Given):
     """A conversation as the caller sees it."""
 
-    id: str
+    id: Uuid
     kind: Literal["chat", "notification"]
-    channel: str
-    members: list[str]
+    channel: Name
+    members: list[Name]
     last_message: MessageAnswer | None
-    unread: int
-    read_seq: int
-    head_seq: int
+    unread: Number
+    read_seq: Position
+    head_seq: Position
     muted: bool
     archived: bool
 
@@ -448,7 +509,7 @@ class ConversationsAnswer(Given):
 class SettingsAnswer(Given):
     """How the caller has set a conversation."""
 
-    conversation_id: str
+    conversation_id: Uuid
     muted: bool
     archived: bool
 
@@ -456,8 +517,8 @@ class SettingsAnswer(Given):
 class BlockAnswer(Given):
     """Somebody whom the caller has blocked, and since when."""
 
-    user: str
-    blocked_at: str
+    user: Name
+    blocked_at: Time
 
 
 class BlocksAnswer(Given):
@@ -470,7 +531,7 @@ class BlocksAnswer(Given):
 class UserPresence(Given):
     """Whether a user is connected, as far as the caller may know."""
 
-    user: str
+    user: Name
     online: bool
 
 
@@ -490,15 +551,15 @@ class HistoryAnswer(Given):
 class ReadAnswer(Given):
     """What is still unread in the conversation, and in all."""
 
-    unread: int
-    badge: int
+    unread: Number
+    badge: Number
 
 
 class SubscriptionAnswer(Given):
     """A broadcast channel that the caller hears, and since when."""
 
-    channel: str
-    subscribed_at: str
+    channel: Name
+    subscribed_at: Time
 
 
 class SubscriptionsAnswer(Given):
@@ -511,8 +572,8 @@ class SubscriptionsAnswer(Given):
 class SubscriberAnswer(Given):
     """A user who hears a channel, and since when."""
 
-    user: str
-    subscribed_at: str
+    user: Name
+    subscribed_at: Time
 
 
 class SubscribersAnswer(Given):
@@ -533,4 +594,22 @@ class SyncAnswer(Given):
 class BadgeAnswer(Given):
     """All that is unread."""
 
-    badge: int
+    badge: Number
+
+
+class ProbeAnswer(Given):
+    """What a probe is told."""
+
+    status: str
+
+
+class DependencyAnswer(Given):
+    """How long ago a dependency last answered well."""
+
+    seconds_since_success: float | None
+
+
+class ReadinessAnswer(ProbeAnswer):
+    """Whether it may have traffic, or why not; and how the dependencies are."""
+
+    dependencies: dict[str, DependencyAnswer]

@@ -4,6 +4,7 @@ One AsyncExitStack opens all and closes all in reverse order; nothing else in th
 """
 
 from aldis.bootstrap.data_folder import DataDirLocked, is_served, open_admin_store
+from aldis.bootstrap.descriptions import describe_rest, describe_socket
 from aldis.bootstrap.inspection import ask_broker, ask_database, fetch_issuer_keys, inspect_database
 from aldis.bootstrap.serving import ServeFailed, serve
 
@@ -12,6 +13,8 @@ __all__ = [
     "ServeFailed",
     "ask_broker",
     "ask_database",
+    "describe_rest",
+    "describe_socket",
     "fetch_issuer_keys",
     "inspect_database",
     "is_served",

@@ -70,7 +70,14 @@ async def open_core(settings: Settings) -> AsyncGenerator[Core]:
     ):
         channels = ChannelDirectory(store=store, clock=clock)
         await channels.refresh()
-        committer = GroupCommitter(store=store, ringer=ringer, clock=clock, metrics=metrics, policies=channels.policies)
+        committer = GroupCommitter(
+            store=store,
+            ringer=ringer,
+            clock=clock,
+            metrics=metrics,
+            policies=channels.policies,
+            retries=channels.retries,
+        )
         core = Core(
             store=store,
             broker=broker,

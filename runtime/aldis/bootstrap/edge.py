@@ -11,6 +11,7 @@ from aldis.api.administration import AdminDependencies
 from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, RequestLimits
 from aldis.bootstrap.core import Core
 from aldis.bootstrap.health import ProcessHealth
+from aldis.gateway.asyncapi import build_asyncapi
 from aldis.gateway.context import GatewayContext, GatewayLimits
 from aldis.gateway.ephemera import EphemeralWriter
 from aldis.gateway.http_streams import GatewayHttpStreams
@@ -149,10 +150,12 @@ def build_api_dependencies(
             OpenConnection(c.user or "", c.device, c.platform, c.opened_at) for c in hub.connections()
         ],
         encoder=msgspec.json.Encoder(),
+        asyncapi=build_asyncapi,
         admin=AdminDependencies(
             connections=lambda: [view_of(connection) for connection in hub.connections()],
             ringer=core.ringer,
             channels_changed=core.channels.follow,
+            retries=core.channels.retries,
             started_ms=core.clock.now_ms(),
         ),
     )

@@ -68,6 +68,7 @@ async def open_embedded(settings: Settings) -> AsyncGenerator[Embedded]:
                 metrics=core.metrics,
                 stored=core.committer.stored,
                 retention_ms=settings.stream_retention_days * DAY_MS,
+                policies=core.channels.retries,
             )
         )
         chores = [

@@ -1,13 +1,18 @@
-"""The commands for keys, channels and users, their options and their help. They work beside a running `aldis serve`."""
+"""The commands of administrators, their options and their help. They work beside a running `aldis serve`."""
 # ruff: noqa: PLC0415 - imports of a database's driver must not delay `aldis --help`
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aldis.cli.completing import complete_channel
 from aldis.cli.options import AsJson, DataDir, read_duration, read_name
 from aldis.domain.callers import SENDING, Scope
+from aldis.domain.deliveries import Reason
+from aldis.domain.ids import UserId
+
+if TYPE_CHECKING:
+    from aldis.cli.dead_letters import Order
 
 Expires = Annotated[
     int | None,
@@ -21,6 +26,7 @@ Expires = Annotated[
 
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of backends.")
 channels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Channels, without Kubernetes.")
+dead_letters = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages that recipients did not get.")
 users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Users, as administrators see them.")
 
 
@@ -134,3 +140,85 @@ def erase_user(
     from aldis.cli import users as commands
 
     commands.erase(user, wait=wait, data_dir=data_dir, as_json=as_json)
+
+
+LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="One letter, by its id.", show_default=False)]
+LetterChannel = Annotated[
+    str | None,
+    typer.Option(
+        "--channel", parser=read_name, metavar="CHANNEL", autocompletion=complete_channel, help="Only of this channel."
+    ),
+]
+LetterReason = Annotated[Reason | None, typer.Option("--reason", help="Only those that failed for this reason.")]
+LetterRecipient = Annotated[
+    str | None, typer.Option("--recipient", parser=read_name, metavar="USER", help="Only those for this user.")
+]
+EveryLetter = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@dead_letters.command("list")
+def list_letters(
+    *,
+    channel: LetterChannel = None,
+    reason: LetterReason = None,
+    recipient: LetterRecipient = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many [default: 50].")] = 50,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List messages that have failed for a recipient, newest first."""
+    from aldis.cli import dead_letters as commands
+    from aldis.ports.dead_letters import LetterFilter
+
+    wanted = LetterFilter(channel, reason, UserId(recipient) if recipient is not None else None)
+    commands.show(wanted, limit=limit, data_dir=data_dir, as_json=as_json)
+
+
+@dead_letters.command("replay")
+def replay_letters(
+    letter: LetterId = None,
+    *,
+    channel: LetterChannel = None,
+    reason: LetterReason = None,
+    recipient: LetterRecipient = None,
+    everything: EveryLetter = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the running server has done it.")] = True,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ring for messages again, from the first attempt; what has expired gets its whole life again."""
+    from aldis.cli import dead_letters as commands
+
+    order = read_order(letter, channel, reason, recipient, everything=everything)
+    commands.replay(order, wait=wait, data_dir=data_dir, as_json=as_json)
+
+
+@dead_letters.command("purge")
+def purge_letters(
+    letter: LetterId = None,
+    *,
+    channel: LetterChannel = None,
+    reason: LetterReason = None,
+    recipient: LetterRecipient = None,
+    everything: EveryLetter = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget dead letters; their messages have failed as before, and are kept. It cannot be undone."""
+    from aldis.cli import dead_letters as commands
+
+    order = read_order(letter, channel, reason, recipient, everything=everything)
+    commands.purge(order, data_dir=data_dir, as_json=as_json)
+
+
+def read_order(
+    letter: str | None, channel: str | None, reason: Reason | None, recipient: str | None, *, everything: bool
+) -> "Order":
+    """Which letters are meant: an id, filters or `--all`, one of the three."""
+    from aldis.cli.dead_letters import Order
+    from aldis.ports.dead_letters import LetterFilter
+
+    wanted = LetterFilter(channel, reason, UserId(recipient) if recipient is not None else None)
+    if sum((letter is not None, not wanted.is_empty, everything)) != 1:
+        raise typer.BadParameter("say which: an ID, or --channel, --reason, --recipient, or --all")
+    return Order(letter=letter, wanted=wanted)

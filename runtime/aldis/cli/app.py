@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(admin.keys, name="key")
 app.add_typer(admin.channels, name="channel")
 app.add_typer(admin.users, name="user")
+app.add_typer(admin.dead_letters, name="dead-letter")
 
 
 def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
@@ -138,6 +139,32 @@ def doctor(
 
     order = examining.Order(data_dir=data_dir, server=url, connections=connections, is_full=full)
     raise typer.Exit(examining.examine(order, as_json=as_json))
+
+
+@app.command()
+def openapi(
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is reached, to stand in the document.")
+    ] = None,
+) -> None:
+    """Print the description of REST: OpenAPI 3.1, as /openapi.json of a server has it."""
+    from aldis.cli import describing
+
+    describing.print_openapi(url)
+
+
+@app.command()
+def asyncapi(
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the server is reached, to stand in the document.")
+    ] = None,
+) -> None:
+    """Print the description of the socket: AsyncAPI 3.0, as /asyncapi.json of a server has it."""
+    from aldis.cli import describing
+
+    describing.print_asyncapi(url)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aldis.domain.retry import RetryPolicy
+from aldis.domain.retry import DEFAULT_RETRY, RetryPolicies, RetryPolicy
 from aldis.domain.streams import Priority
 
 CHAT = "chat"  # the channel that users chat in when they name none; always there
@@ -92,6 +92,11 @@ def chat_policies(channels: Iterable[Channel]) -> ChatPolicies:
         for channel in channels
         if channel.type is ChannelType.CHAT and channel.chat.who is not WhoMayChat.ANYONE
     }
+
+
+def retry_policies(channels: Iterable[Channel]) -> RetryPolicies:
+    """How the channels ring that do so in a way of their own, by channel."""
+    return {channel.name: channel.retry for channel in channels if channel.retry != DEFAULT_RETRY}
 
 
 DEFAULT_CHAT = Channel(name=CHAT, type=ChannelType.CHAT, display_name="Chat")

@@ -25,6 +25,7 @@ BROADCASTS: tuple[Literal["be", "bs"], ...] = ("be", "bs")
 MESSAGE: Final = "message"
 EDITED: Final = "message.edited"
 DELETED: Final = "message.deleted"
+MESSAGE_TYPES: tuple[EventType, ...] = (MESSAGE, EDITED, DELETED)
 MAX_POSITION = 2**53 - 1  # what every JSON reader can hold exactly
 
 

@@ -36,6 +36,25 @@ REASONS = {
     CloseCode.CONNECTION_LIMIT: "connection limit",
 }
 
+REMEDIES = {
+    CloseCode.SHUTDOWN: "Come back after `after_ms`; another process serves, or this one again.",
+    CloseCode.SLOW_CONSUMER: "Come back and read faster; nothing is lost.",
+    CloseCode.NO_PONG: "Come back; answer pings, and connect within 10 s.",
+    CloseCode.TOO_MANY_REQUESTS: (
+        "Come back later. It follows 1,000 refused commands, of which each accepted send makes up for 20: "
+        "who sends far more than he may."
+    ),
+    CloseCode.STATE_LOST: (
+        "Come back. The store did not answer, or retention took what this connection still had to read: "
+        "then `recovered` will be `false`."
+    ),
+    CloseCode.BAD_FRAME: "Mend the client: binary frames, no JSON object, or a connect command that is wrong.",
+    CloseCode.TOKEN: "Get a new token: this one is not valid, or has ended.",
+    CloseCode.FORBIDDEN: "Use another identity.",
+    CloseCode.REPLACED: "Stay away: the same device has connected again.",
+    CloseCode.CONNECTION_LIMIT: "Close another connection of this user, or use fewer device ids.",
+}
+
 _OF_ERROR = {  # what refuses a connect command
     "unauthorized": CloseCode.TOKEN,
     "forbidden": CloseCode.FORBIDDEN,

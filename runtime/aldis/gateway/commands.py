@@ -19,6 +19,7 @@ from aldis.domain.ids import ConversationId, DeviceId, UserId, check_name, check
 from aldis.domain.messages import SendMessage, Stored
 from aldis.domain.streams import MAX_POSITION, Source
 from aldis.gateway import frames
+from aldis.gateway.answers import Refreshed, Unread
 from aldis.gateway.close_codes import CloseCode, close_code_of
 from aldis.gateway.connection import Connection
 from aldis.gateway.ephemeral_commands import EphemeralCommands
@@ -287,7 +288,7 @@ class CommandReader:
             if isinstance(answer, AldisError):
                 connection.write_error(command_id, _within("read", answer))
             elif command_id is not None and answer is not None:
-                connection.write(frames.reply(command_id, "read", {"unread": answer[0], "badge": answer[1]}))
+                connection.write(frames.reply(command_id, "read", Unread(unread=answer[0], badge=answer[1])))
 
         self._await_answer()
         read = Read(connection.user, connection.device, conversation, body.seq)
@@ -317,7 +318,8 @@ class CommandReader:
             return  # meanwhile; the hub would keep it for ever
         connection.expires_at = caller.expires_at
         connection.context.hub.expire_later(connection)
-        connection.write(frames.reply(command_id, "refresh", {"expires_at": rfc3339(caller.expires_at * 1000)}))
+        refreshed = Refreshed(expires_at=rfc3339(caller.expires_at * 1000))
+        connection.write(frames.reply(command_id, "refresh", refreshed))
 
 
 def _known(error: AldisError) -> Rejected | Unavailable:

@@ -3,6 +3,7 @@
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import ConversationId, UserId, check_name, check_uuid
 from aldis.gateway import frames
+from aldis.gateway.answers import UserOnline, Watched
 from aldis.gateway.connection import Connection
 from aldis.gateway.frames import PresenceBody, TypingBody
 from aldis.gateway.watching import Online, Watch
@@ -65,8 +66,8 @@ class EphemeralCommands:
             if isinstance(answer, (Rejected, Unavailable)):
                 connection.write_error(command_id, answer)
             elif isinstance(answer, list) and command_id is not None:
-                online = [{"user": user, "online": is_online} for user, is_online in answer]
-                connection.write(frames.reply(command_id, "presence", {"users": online}))
+                online = [UserOnline(user=user, online=is_online) for user, is_online in answer]
+                connection.write(frames.reply(command_id, "presence", Watched(users=online)))
 
         context.watching.watch_nowait(Watch(connection, connection.user, users), answered)
 

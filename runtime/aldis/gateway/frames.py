@@ -6,16 +6,18 @@ A frame that is no JSON object is a `BadFrame` and ends the connection; an objec
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from aldis.domain.content import json_content, text_content
 from aldis.domain.errors import Rejected, Unavailable
-from aldis.domain.ids import rfc3339
+from aldis.domain.ids import MAX_NAME, rfc3339
 from aldis.domain.messages import Kind, Stored
 from aldis.domain.streams import MAX_POSITION, Batch, Event, Priority
-from aldis.services.compose import Draft
+from aldis.gateway.answers import Disconnect, ErrorBody, Sent
+from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN, Draft
+from aldis.services.read_presence import MAX_WATCHED
 
 MAX_EVENTS = 200  # in one frame
 MAX_FRAME_BYTES = 32 * 1024  # of events in one frame, if they are more than one
@@ -25,7 +27,19 @@ _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 
-Position = msgspec.Meta(ge=0, le=MAX_POSITION)
+
+def _told(**schema: Any) -> msgspec.Meta:
+    """What is checked behind, in our own words, told to the readers of the description."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
+Name = Annotated[str, _told(pattern=rf"^[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}$")]
+Uuid = Annotated[str, _told(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Position = Annotated[int, _told(minimum=0, maximum=MAX_POSITION)]
+ClientId = Annotated[str, _told(pattern=rf"^[^\x00-\x1f\x7f-\x9f]{{1,{MAX_CLIENT_ID}}}$")]
+Seconds = Annotated[int, _told(minimum=1, maximum=MAX_EXPIRES_IN)]
+REFUSED = "x-refused"
+Refused = Annotated[Any, _told(**{REFUSED: True})]  # known, so that it can be refused as what it is
 
 
 class BadFrame(Exception):
@@ -35,8 +49,8 @@ class BadFrame(Exception):
 class DeviceBody(msgspec.Struct, forbid_unknown_fields=True):
     """A device as it names itself."""
 
-    id: str
-    platform: str = "unknown"
+    id: Name
+    platform: Name = "unknown"
 
 
 class ConnectBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,10 +64,10 @@ class ConnectBody(msgspec.Struct, forbid_unknown_fields=True):
 class ToBody(msgspec.Struct, forbid_unknown_fields=True):
     """A recipient: one of the first two; the others are a backend's."""
 
-    user: str | None = None
-    conversation: str | None = None
-    users: Any = None
-    channel: Any = None
+    user: Name | None = None
+    conversation: Uuid | None = None
+    users: Refused = None
+    channel: Refused = None
 
 
 class ContentBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,34 +85,34 @@ class SendBody(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "fro
 
     to: ToBody
     content: ContentBody
-    client_id: str
-    channel: str | None = None
+    client_id: ClientId
+    channel: Name | None = None
     priority: Priority = Priority.NORMAL
-    reply_to: str | None = None
-    expires_in: int | None = None
+    reply_to: Uuid | None = None
+    expires_in: Seconds | None = None
     kind: Kind | None = None
-    from_: Any = None
-    push: Any = None
-    send_at: Any = None
+    from_: Refused = None
+    push: Refused = None
+    send_at: Refused = None
 
 
 class ReadBody(msgspec.Struct, forbid_unknown_fields=True):
     """A conversation read up to a seq."""
 
-    conversation_id: str
-    seq: int
+    conversation_id: Uuid
+    seq: Position
 
 
 class TypingBody(msgspec.Struct, forbid_unknown_fields=True):
     """Where the user types."""
 
-    conversation_id: str
+    conversation_id: Uuid
 
 
 class PresenceBody(msgspec.Struct, forbid_unknown_fields=True):
     """Whose coming and going is to be told; replaces what was said before."""
 
-    watch: list[str]
+    watch: Annotated[list[Name], _told(maxItems=MAX_WATCHED)]
 
 
 class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,11 +124,11 @@ class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
 class AckBody(msgspec.Struct, forbid_unknown_fields=True):
     """Positions confirmed, by source."""
 
-    e: int | None = None
-    s: int | None = None
-    be: int | None = None
-    bs: int | None = None
-    r: int | None = None
+    e: Position | None = None
+    s: Position | None = None
+    be: Position | None = None
+    bs: Position | None = None
+    r: Position | None = None
 
 
 class Command(msgspec.Struct, forbid_unknown_fields=True):
@@ -240,8 +254,8 @@ def positions_of(body: AckBody) -> dict[str, int]:
 
 
 def reply(command_id: int | None, name: str, body: object) -> bytes:
-    """The answer to a command."""
-    return _encode({"id": command_id, name: body})
+    """The answer to a command; one without an id is answered without."""
+    return news(name, body) if command_id is None else _encode({"id": command_id, name: body})
 
 
 def news(name: str, body: object) -> bytes:
@@ -251,36 +265,31 @@ def news(name: str, body: object) -> bytes:
 
 def sent_reply(command_id: int | None, stored: Stored, created_ms: int) -> bytes:
     """The answer to a send."""
-    return _encode(
-        {
-            "id": command_id,
-            "send": {
-                "message_id": stored.message_id,
-                "conversation_id": stored.conversation_id,
-                "seq": stored.seq,
-                "created_at": rfc3339(created_ms),
-                "duplicate": stored.duplicate,
-            },
-        }
+    sent = Sent(
+        message_id=stored.message_id,
+        conversation_id=stored.conversation_id,
+        seq=stored.seq,
+        created_at=rfc3339(created_ms),
+        duplicate=stored.duplicate,
     )
+    return reply(command_id, "send", sent)
 
 
 def error_frame(command_id: int | None, error: Rejected | Unavailable) -> bytes:
     """An error: the answer to a command, or news for one that had no id."""
-    body = {
-        "code": error.code,
-        "message": error.message,
-        "field": error.field,
-        "retryable": error.retryable,
-        "retry_after_ms": error.retry_after_ms,
-    }
-    return _encode({"error": body} if command_id is None else {"id": command_id, "error": body})
+    body = ErrorBody(
+        code=error.code,
+        message=error.message,
+        field=error.field,
+        retryable=error.retryable,
+        retry_after_ms=error.retry_after_ms,
+    )
+    return reply(command_id, "error", body)
 
 
 def disconnect_frame(code: int, reason: str, *, reconnect: bool, after_ms: int) -> bytes:
     """What is said just before the close frame."""
-    body = {"code": code, "reason": reason, "reconnect": reconnect, "after_ms": after_ms}
-    return _encode({"disconnect": body})
+    return news("disconnect", Disconnect(code=code, reason=reason, reconnect=reconnect, after_ms=after_ms))
 
 
 def events_frame(source: str, events: Sequence[Event]) -> bytes:

@@ -4,6 +4,7 @@ Whoever sends meanwhile is heard either way: a sender commits first and looks th
 """
 
 from aldis.domain.devices import Attachment
+from aldis.gateway.answers import Welcome, WelcomeLimits
 from aldis.gateway.connection import Connection
 from aldis.services.connect_device import ConnectDevice
 
@@ -19,19 +20,19 @@ async def open_connection(connection: Connection, wanted: ConnectDevice) -> Atta
     return attachment
 
 
-def welcome_of(connection: Connection, attachment: Attachment) -> dict[str, object]:
+def welcome_of(connection: Connection, attachment: Attachment) -> Welcome:
     """What an attached connection is told first."""
     limits = connection.context.limits
-    return {
-        "connection": connection.connection_id,
-        "user": connection.user,
-        "cursor": connection.cursor,
-        "recovered": attachment.recovered,
-        "ping_interval": limits.ping_interval,
-        "limits": {
-            "content_bytes": limits.content_bytes,
-            "messages_per_second": limits.user.per_second,
-            "burst": limits.user.burst,
-            "connections": limits.connections_per_user,
-        },
-    }
+    return Welcome(
+        connection=connection.connection_id,
+        user=connection.user or "",
+        cursor=connection.cursor,
+        recovered=attachment.recovered,
+        ping_interval=limits.ping_interval,
+        limits=WelcomeLimits(
+            content_bytes=limits.content_bytes,
+            messages_per_second=limits.user.per_second,
+            burst=limits.user.burst,
+            connections=limits.connections_per_user,
+        ),
+    )

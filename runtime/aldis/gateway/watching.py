@@ -21,6 +21,7 @@ from aldis.ports.backplane import Sighting
 from aldis.ports.clock import Clock
 from aldis.ports.presence import Presence
 from aldis.ports.store import Store
+from aldis.services import news
 from aldis.services.grouping import Done, Grouper
 from aldis.services.render import value_json
 from aldis.services.ring import Ringer
@@ -238,4 +239,4 @@ class Watching:
 
 
 def _frame(user: UserId, *, online: bool) -> bytes:
-    return ephemeral_frame(value_json({"type": "presence", "user": user, "online": online}))
+    return ephemeral_frame(value_json(news.Presence(user=user, online=online)))

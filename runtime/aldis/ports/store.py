@@ -30,7 +30,7 @@ from aldis.domain.streams import BROADCASTS, MESSAGE, BroadcastSource, EventType
 from aldis.ports.administration import AdministrationReads, AdministrationRows
 from aldis.ports.announcements import AnnouncementReads
 from aldis.ports.broadcasts import BroadcastReads, BroadcastRows
-from aldis.ports.deliveries import DeliveryReads, DeliveryRows
+from aldis.ports.deliveries import DeliveryReads, DeliveryRows, Range
 from aldis.ports.relations import RelationReads, RelationRows
 from aldis.ports.revisions import RevisionReads, RevisionRows
 from aldis.ports.scheduling import SchedulingReads, SchedulingRows
@@ -111,15 +111,6 @@ class State(NamedTuple):
     value: bytes
 
 
-class Range(NamedTuple):
-    """The positions above `low` up to `high` of a user's lane."""
-
-    user: UserId
-    lane: Lane
-    low: int
-    high: int
-
-
 class Heard(NamedTuple):
     """The highest seq of a conversation among others' messages in a range."""
 
@@ -139,14 +130,6 @@ class Move(NamedTuple):
     low: int
     high: int
     at: int
-
-
-class LaneMove(NamedTuple):
-    """The highest position any device has acknowledged in a lane."""
-
-    user: UserId
-    lane: Lane
-    acked: int
 
 
 class Want(NamedTuple):
@@ -172,14 +155,6 @@ class StateEntry(NamedTuple):
     pos: int
     type: str
     value: bytes
-
-
-class Due(NamedTuple):
-    """A lane with something unacknowledged that is to be rung; `attempt` counts the rings so far."""
-
-    user: UserId
-    lane: Lane
-    attempt: int
 
 
 class OutboxRow(NamedTuple):
@@ -231,7 +206,7 @@ class Transaction(
     ) -> dict[tuple[UserId, Source], int]:
         """Give each (user, source) that many more positions; answer its new head.
 
-        `due` says when the lane is to be rung (Unix ms) if it is not due already.
+        `due` says when it is to be looked at for what is unacknowledged (Unix ms), if not sooner.
         """
         ...
 
@@ -281,10 +256,6 @@ class Transaction(
         """Merge into the members' progress; answer the merged ones that changed. (conversation, user) distinct."""
         ...
 
-    async def advance_lanes(self, moves: Sequence[LaneMove]) -> None:
-        """Move lanes' acknowledged positions forward; a lane with nothing open is no longer due."""
-        ...
-
     async def record_moves(self, moves: Sequence[Move]) -> None:
         """Append to the record of moves."""
         ...
@@ -305,14 +276,6 @@ class Transaction(
 
     async def badge(self, user: UserId) -> int:
         """All that is unread for `user`."""
-        ...
-
-    async def lease_due(self, now: int, until: int, limit: int) -> list[Due]:
-        """Take up to `limit` lanes that are due, oldest first, so that no other takes them before `until`."""
-        ...
-
-    async def settle_due(self, rung: Sequence[tuple[UserId, Lane, int, int | None]]) -> None:
-        """Store (user, lane, attempt, due again at or None) after a ring, where the lane is still open."""
         ...
 
     async def lease_outbox(self, now: int, until: int, limit: int) -> list[OutboxRow]:
@@ -409,7 +372,7 @@ class Store(
         ...
 
     async def passages(self, message: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
-        """Per recipient its position of the message (0 once retired) and what passed it; strangers are left out."""
+        """Per recipient its position of the message (0 once retired) and its steps; strangers are left out."""
         ...
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:

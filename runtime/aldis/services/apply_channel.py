@@ -28,9 +28,17 @@ MAX_NUMBER = 2**31 - 1
 MAX_ATTEMPTS = 50
 MAX_AGENTS = 1_000
 
-Duration = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,9}(ms|s|m|h))+$", max_length=40)]
-AgentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:@-]{0,128}\*?$", min_length=1, max_length=129)]
+# In Python `$` also matches before a last line break, which is no part of a name.
+END = r"$(?!\n)"
+Duration = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^([0-9]{{1,9}}(ms|s|m|h))+{END}", max_length=40, examples=["24h", "1h30m"],
+    ),
+]  # fmt: skip
+AgentName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9._:@-]{{0,128}}\*?{END}", min_length=1, max_length=129)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+NotUsedYet = Annotated[Any, msgspec.Meta(description="Accepted, and without effect yet.")]
 Result = Literal["created", "updated", "unchanged"]
 T = TypeVar("T")
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -47,54 +55,86 @@ NOT_USED_YET = (
 )
 
 
-class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`spec.delivery.backoff`."""
+def said(words: str) -> msgspec.Meta:
+    """What a field is for, for the readers of the schema."""
+    return msgspec.Meta(description=words)
 
-    initial: Duration | None = None
-    factor: Annotated[float, msgspec.Meta(ge=1, le=10)] | None = None
-    max: Duration | None = None
+
+class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """When a recipient who does not acknowledge is rung again."""
+
+    initial: Annotated[Duration | None, said("Until the first ring, from 1s to 24h: 5s unless given.")] = None
+    factor: Annotated[
+        Annotated[float, msgspec.Meta(ge=1, le=10)] | None,
+        said("Each later wait is random, up to so many times longer: 2 unless given."),
+    ] = None
+    max: Annotated[Duration | None, said("The longest wait, not below `initial`: 10m unless given.")] = None
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`spec.delivery`."""
+    """How messages are delivered."""
 
-    priority: Priority = Priority.NORMAL
-    time_to_live: Duration | None = None
-    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=MAX_ATTEMPTS)] | None = None
-    backoff: Backoff = Backoff()
+    priority: Annotated[Priority, said("Of notifications that name none.")] = Priority.NORMAL
+    time_to_live: Annotated[
+        Duration | None, said("After which they expire, from 1s to ten years; never unless given.")
+    ] = None
+    max_attempts: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=MAX_ATTEMPTS)] | None,
+        said("How often a recipient is rung before the message has `failed` for him: 8 unless given."),
+    ] = None
+    backoff: Annotated[Backoff, said("When a recipient who does not acknowledge is rung again.")] = Backoff()
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`spec.limits`."""
+    """What may be sent."""
 
-    messages_per_second: Count | None = None
-    max_content_bytes: Count | None = None
+    messages_per_second: Annotated[Count | None, said("Of what backends send into it, all together.")] = None
+    max_content_bytes: Annotated[Count | None, said("Of a notification's content, as JSON.")] = None
 
 
 class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`spec.chat`."""
+    """Which two users may write to each other."""
 
-    who: WhoMayChat = WhoMayChat.ANYONE
-    agents: Annotated[tuple[AgentName, ...], msgspec.Meta(max_length=MAX_AGENTS)] = ()
+    who: Annotated[
+        WhoMayChat,
+        said(
+            "`Anyone`; `Agents`, if one of the two is an agent; `Existing`, where there is a conversation already; "
+            "`Nobody`."
+        ),
+    ] = WhoMayChat.ANYONE
+    agents: Annotated[
+        tuple[AgentName, ...],
+        msgspec.Meta(
+            max_length=MAX_AGENTS,
+            description="With `who: Agents` only: user ids, or beginnings of them ending in `*`.",
+            examples=[["support:*"]],
+        ),
+    ] = ()
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`spec`, with what is not honoured yet left unread."""
+    """A channel's policy, as it stands in its custom resource."""
 
-    type: ChannelType
-    display_name: Annotated[str, msgspec.Meta(max_length=MAX_DISPLAY_NAME)] = ""
-    delivery: Delivery = Delivery()
-    limits: Limits = Limits()
-    cluster_ref: Any = None
-    audience: Audience | None = None
-    history: History | None = None
-    chat: Chat | None = None
-    retention: Any = None
-    media: Any = None
-    push: Any = None
-    webhook: Any = None
-    credentials: Any = None
-    deletion_policy: Any = None
+    type: Annotated[ChannelType, said("What flows through it. It cannot change; the channel `chat` is of type `Chat`.")]
+    display_name: Annotated[str, msgspec.Meta(max_length=MAX_DISPLAY_NAME), said("A name for people.")] = ""
+    delivery: Annotated[Delivery, said("How messages are delivered.")] = Delivery()
+    limits: Annotated[Limits, said("What may be sent.")] = Limits()
+    cluster_ref: NotUsedYet = None
+    audience: Annotated[
+        Audience | None,
+        said("Of type `Broadcast` only, and it cannot change: who hears it. `Subscribers` unless given."),
+    ] = None
+    history: Annotated[
+        History | None,
+        said("Of type `Broadcast` only: whether those who join later see what is older. `Visible` unless given."),
+    ] = None
+    chat: Annotated[Chat | None, said("Of type `Chat` only: which two users may write to each other.")] = None
+    retention: NotUsedYet = None
+    media: NotUsedYet = None
+    push: NotUsedYet = None
+    webhook: NotUsedYet = None
+    credentials: NotUsedYet = None
+    deletion_policy: NotUsedYet = None
 
 
 class Metadata(msgspec.Struct, frozen=True):

@@ -15,9 +15,10 @@ from aldis.domain.streams import Batch, BroadcastSource, LaneHead
 from aldis.ports.broadcasts import Interval, Listener, Seen
 from aldis.ports.clock import Clock
 from aldis.ports.store import State, Store, Transaction
+from aldis.services.news import Subscription
+from aldis.services.put_states import put_states
 from aldis.services.render import value_json
 from aldis.services.ring import Ringer
-from aldis.services.store_moves import put_states
 
 REMEMBERED = 100_000  # users of whom is known that they have joined all there is
 REMEMBER_MS = 5_000  # how late a channel for everyone may be noticed for a user whose devices are all connected
@@ -162,7 +163,7 @@ async def _unsubscribe(user: UserId, channel: Channel, transaction: Transaction)
 
 async def _tell(user: UserId, channel: str, *, hears: bool, transaction: Transaction) -> list[Batch]:
     """Let the user's devices know."""
-    value = value_json({"channel": channel, "subscribed": hears})
+    value = value_json(Subscription(channel=channel, subscribed=hears))
     return await put_states([State(user, f"subscription:{channel}", "subscription", value)], transaction)
 
 

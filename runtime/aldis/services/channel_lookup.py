@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 import structlog
 
-from aldis.domain.channels import Channel, ChatPolicies, History, chat_policies
+from aldis.domain.channels import Channel, ChatPolicies, History, chat_policies, retry_policies
 from aldis.domain.errors import Unavailable
+from aldis.domain.retry import RetryPolicies
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 
@@ -29,6 +30,7 @@ class ChannelDirectory:
         self._version: str | None = None
         self._known: dict[str, Channel] = {}
         self._policies: ChatPolicies = MappingProxyType({})
+        self._retries: RetryPolicies = MappingProxyType({})
 
     def find(self, name: str) -> Channel | None:
         """The channel, if it was there at the last look."""
@@ -42,6 +44,10 @@ class ChannelDirectory:
     def policies(self) -> ChatPolicies:
         """Who may chat, in the channels where not everybody may. The mapping never changes: a newer one replaces it."""
         return self._policies
+
+    def retries(self) -> RetryPolicies:
+        """How the channels ring that have a way of their own; as unchanging as the policies."""
+        return self._retries
 
     async def channel(self, name: str) -> Channel | None:
         """The channel; one that is not known is looked for each time."""
@@ -58,6 +64,7 @@ class ChannelDirectory:
             channels = await self._store.channels()
             self._known = {channel.name: channel for channel in channels}
             self._policies = chat_policies(channels)
+            self._retries = retry_policies(channels)
             self._version = version  # of before: what has changed between the two reads is read again
 
     async def follow(self) -> None:

@@ -12,6 +12,7 @@ from zlib import crc32
 from aldis.domain.channels import ChatPolicies
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.retry import RetryPolicies
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 from aldis.services.grouping import Done, Grouper
@@ -36,9 +37,11 @@ class GroupCommitter:
         clock: Clock,
         metrics: Metrics,
         policies: Callable[[], ChatPolicies] = dict,
+        retries: Callable[[], RetryPolicies] = dict,
     ) -> None:
         self._store = store
         self._policies = policies  # who may chat, as far as this process knows it now
+        self._retries = retries  # and how channels ring
         self._ringer = ringer
         self._clock = clock
         self._metrics = metrics
@@ -85,7 +88,13 @@ class GroupCommitter:
 
     async def _store_and_ring(self, group: Sequence[SendMessage]) -> list[Stored | AldisError]:
         answers, batches = await retry_contention(
-            lambda: store_group(group, store=self._store, now_ms=self._clock.now_ms(), policies=self._policies()),
+            lambda: store_group(
+                group,
+                store=self._store,
+                now_ms=self._clock.now_ms(),
+                policies=self._policies(),
+                retries=self._retries(),
+            ),
             clock=self._clock,
         )
         self.stored.set()

@@ -7,17 +7,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from aldis.domain.callers import Caller, UserCaller
+from aldis.domain.deliveries import Reason
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import DeviceId, MessageId, UserId
 from aldis.domain.messages import Message
-from aldis.domain.status import Passage, RecipientStatus, Status, Step, status_of
+from aldis.domain.status import (
+    LEADS_TO,
+    Passage,
+    RecipientStatus,
+    Status,
+    Step,
+    follow,
+    in_order,
+    is_waiting,
+    may_become,
+    status_of,
+)
 from aldis.ports.broadcasts import BroadcastCounts
+from aldis.ports.deliveries import Attempt
 from aldis.ports.store import Conversation, Store
 from aldis.services.broadcast_status import broadcast_status, hears_broadcast
 from aldis.services.pages import Page
 
-EXPIRED = "expired"  # the reason of a message whose time was over before any device had it
-_MILESTONES = {Step.SENT: "sent", Step.ACKED: "delivered", Step.READ: "read"}
+_MILESTONES = {
+    Step.REPLAYED: "queued",
+    Step.SENT: "sent",
+    Step.FAILED: "failed",
+    Step.ACKED: "delivered",
+    Step.READ: "read",
+}
+_ORDER = ["failed", "queued", "attempt", "sent", "delivered", "read"]  # within the same millisecond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +50,18 @@ class MessageStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Milestone:
-    """Something that happened to a message; `device` is None where none was named."""
+    """Something that happened to a message; `device` is None where none was named.
+
+    An attempt has its number and what came of it, a failure its reason.
+    """
 
     type: str
     at: int
     user: UserId | None = None
     device: DeviceId | None = None
+    attempt: int | None = None
+    outcome: str | None = None
+    reason: str | None = None
 
 
 async def read_message_status(
@@ -58,16 +83,21 @@ async def read_message_status(
 
 
 async def read_timeline(message_id: MessageId, caller: Caller, *, store: Store) -> list[Milestone]:
-    """All that happened to the message, in order of time. It was stored in the same step that accepted it."""
+    """All that happened to the message, in order of time.
+
+    It was stored, and queued for its recipients, in the same step that accepted it.
+    """
     message, conversation = await find_visible_message(message_id, caller, store=store)
-    passed = await store.passages(message, recipients_of(message, conversation))
+    recipients = recipients_of(message, conversation)
+    passed = await store.passages(message, recipients)
+    attempts = await store.attempts(message, recipients)
     steps = [
-        Milestone(type=_MILESTONES[passage.step], at=passage.at, user=user, device=passage.device)
+        milestone
         for user, (_, passages) in sorted(passed.items())
-        for passage in passages
-        if passage.at is not None  # else it is known that it happened, but no longer when
+        for milestone in _milestones(user, passages, attempts.get(user, []))
     ]
     begun = [Milestone(type=step, at=message.created_at) for step in ("accepted", "stored")]
+    begun += [Milestone(type="queued", at=message.created_at, user=user) for user in recipients]
     return begun + sorted(steps, key=_order)
 
 
@@ -96,11 +126,41 @@ def recipients_of(message: Message, conversation: Conversation) -> Sequence[User
 def _status(message: Message, user: UserId, passages: list[Passage], now_ms: int) -> RecipientStatus:
     status = status_of(user, passages)
     over = message.expires_at is not None and message.expires_at <= now_ms
-    if over and status.status in {Status.PENDING, Status.SENT}:
-        return replace(status, status=Status.FAILED, reason=EXPIRED)
+    if over and is_waiting(status.status):  # also in the second until a worker sees to it
+        failed = replace(status, status=Status.FAILED, reason=Reason.EXPIRED.value)
+        return replace(failed, failed_at=message.expires_at)
     return status
+
+
+def _milestones(user: UserId, passages: Sequence[Passage], attempts: Sequence[Attempt]) -> list[Milestone]:
+    """What happened for one recipient; a stretch is rung for also after some of its messages have been answered."""
+    status, waits, found = Status.PENDING, [(0, True)], []
+    for passage in in_order(passages):
+        after = LEADS_TO[passage.step]
+        is_turn = passage.step in {Step.FAILED, Step.REPLAYED}
+        if passage.at is not None and (may_become(status, after) or not is_turn):  # a failure is recorded twice
+            found.append(_milestone(user, passage, passage.at))
+        status = follow(status, after)
+        waits.append((passage.at or 0, is_waiting(status)))
+    found += [_ring(user, attempt) for attempt in attempts if [waited for at, waited in waits if at <= attempt.at][-1]]
+    return found
+
+
+def _milestone(user: UserId, passage: Passage, at: int) -> Milestone:
+    return Milestone(type=_MILESTONES[passage.step], at=at, user=user, device=passage.device, reason=passage.reason)
+
+
+def _ring(user: UserId, attempt: Attempt) -> Milestone:
+    return Milestone(
+        type="attempt",
+        at=attempt.at,
+        user=user,
+        device=attempt.device,
+        attempt=attempt.attempt,
+        outcome=attempt.outcome.value,
+    )
 
 
 def _order(milestone: Milestone) -> tuple[int, int]:
     """By time; what was recorded in the same millisecond stands in the order in which it must have happened."""
-    return milestone.at, list(_MILESTONES.values()).index(milestone.type)
+    return milestone.at, _ORDER.index(milestone.type)

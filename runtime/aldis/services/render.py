@@ -11,28 +11,11 @@ from aldis.domain.ids import UserId, rfc3339
 from aldis.domain.messages import Message, Sender
 from aldis.domain.receipts import Receipt
 from aldis.domain.streams import MESSAGE, EventType
+from aldis.services import news
 
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
 _NEW = b'"type":"message",'  # how the body of an event begins that tells of a message for the first time
-
-
-class _MessageView(msgspec.Struct):
-    id: str
-    conversation_id: str
-    kind: str
-    channel: str
-    sender: dict[str, str]
-    seq: int
-    client_id: str | None
-    content: msgspec.Raw
-    gone: str | None
-    reply_to: str | None
-    thread_id: str | None
-    priority: str
-    created_at: str
-    expires_at: str | None
-    edited_at: str | None
 
 
 def message_json(message: Message, now_ms: int) -> bytes:
@@ -40,7 +23,7 @@ def message_json(message: Message, now_ms: int) -> bytes:
     gone = message.gone_at(now_ms)
     readable = gone is None and message.content is not None
     return _encode(
-        _MessageView(
+        news.Message(
             id=message.id,
             conversation_id=message.conversation_id,
             kind=message.kind.value,
@@ -99,12 +82,12 @@ def fact_of(message: Message, members: Sequence[UserId]) -> dict[str, object]:
 def receipt_json(receipt: Receipt) -> bytes:
     """A receipt as a state value."""
     return _encode(
-        {
-            "conversation_id": receipt.conversation_id,
-            "user": receipt.user,
-            "delivered": {"express": receipt.express, "standard": receipt.standard},
-            "read_seq": receipt.read_seq,
-        }
+        news.Receipt(
+            conversation_id=receipt.conversation_id,
+            user=receipt.user,
+            delivered=news.Delivered(express=receipt.express, standard=receipt.standard),
+            read_seq=receipt.read_seq,
+        )
     )
 
 

@@ -9,9 +9,11 @@ from typing import Protocol
 
 import structlog
 
+from aldis.domain.deliveries import Outcome
 from aldis.domain.errors import Unavailable
+from aldis.domain.ids import UserId
 from aldis.domain.streams import Broadcast
-from aldis.ports.backplane import Backplane, PersonalRing, Ring, Sighting
+from aldis.ports.backplane import Backplane, Knock, PersonalRing, Ring, Sighting
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -63,6 +65,25 @@ class Ringer:
             for node in nodes.get(ring.user, ()):
                 by_node.setdefault(node, []).append(ring)
         return by_node
+
+    async def knock(self, users: Sequence[UserId]) -> dict[UserId, Outcome]:
+        """Have the users' gateways look into the store for them; answer what came of it for each."""
+        knocks = [Knock(user) for user in users]
+        try:
+            nodes = await self._presence.nodes_of(users)
+        except Unavailable:
+            await self.ring(knocks)  # this node's users are known without the registry
+            return dict.fromkeys(users, Outcome.UNKNOWN)
+        by_node: dict[str, list[Ring]] = {}
+        for knock in knocks:
+            for node in nodes.get(knock.user, ()):
+                by_node.setdefault(node, []).append(knock)
+        try:
+            await self._backplane.ring(by_node)
+        except Unavailable as error:
+            log.warning("doorbell_lost", reason=error.message, rings=len(users))
+            return dict.fromkeys(users, Outcome.UNKNOWN)
+        return {user: Outcome.RUNG if nodes.get(user) else Outcome.NO_CONNECTION for user in users}
 
     async def announce(self, sightings: Sequence[Sighting]) -> None:
         """Send each sighting to the nodes that watch its user; lost ones are found by looking again."""

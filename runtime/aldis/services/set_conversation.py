@@ -9,9 +9,10 @@ from aldis.domain.ids import ConversationId, UserId
 from aldis.domain.streams import Batch
 from aldis.ports.relations import MemberSettings
 from aldis.ports.store import State, Store, Transaction
+from aldis.services.news import ConversationSettings
+from aldis.services.put_states import put_states
 from aldis.services.render import value_json
 from aldis.services.ring import Ringer
-from aldis.services.store_moves import put_states
 
 
 async def set_conversation(
@@ -43,5 +44,5 @@ async def set_conversation(
 
 
 def _state(conversation: ConversationId, user: UserId, settings: MemberSettings) -> State:
-    value = {"conversation_id": conversation, "muted": settings.muted, "archived": settings.archived}
+    value = ConversationSettings(conversation_id=conversation, muted=settings.muted, archived=settings.archived)
     return State(user, f"conversation:{conversation}", "conversation", value_json(value))

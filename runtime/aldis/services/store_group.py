@@ -13,7 +13,7 @@ from aldis.domain.channels import CHAT, ChatPolicies, ChatPolicy, WhoMayChat
 from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
-from aldis.domain.retry import RetryPolicy
+from aldis.domain.retry import DEFAULT_RETRY, RetryPolicies
 from aldis.domain.streams import Batch, Broadcast, Event, Source
 from aldis.ports.relations import Pair
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
@@ -22,7 +22,6 @@ from aldis.services.render import fact_of, message_event, message_json, value_js
 
 CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
 REQUEST_KEY_MS = 24 * 3600 * 1000
-RING = RetryPolicy()
 ACCEPTED = "message.accepted"
 
 
@@ -54,7 +53,12 @@ class _Group:
 
 
 async def store_group(
-    commands: Sequence[SendMessage], *, store: Store, now_ms: int, policies: ChatPolicies = MappingProxyType({})
+    commands: Sequence[SendMessage],
+    *,
+    store: Store,
+    now_ms: int,
+    policies: ChatPolicies = MappingProxyType({}),
+    retries: RetryPolicies = MappingProxyType({}),
 ) -> tuple[list[Stored | AldisError], list[Batch | Broadcast]]:
     """Store a group; answer one result a command, and what the gateways are to be told."""
     group = _Group(commands)
@@ -67,7 +71,7 @@ async def store_group(
         await _claim(group, transaction, now_ms)
         await _permit(group, transaction, conversations, policies)
         messages = await _store_messages(group, transaction, conversations, replied)
-        return await _announce(group, messages, transaction, conversations, now_ms)
+        return await _announce(group, messages, transaction, conversations, retries, now_ms)
 
     batches = await store.run(recipe)
     return group.finish(), batches
@@ -323,6 +327,7 @@ async def _announce(
     messages: Sequence[Message],
     transaction: Transaction,
     conversations: dict[ConversationId, Conversation],
+    retries: RetryPolicies,
     now_ms: int,
 ) -> list[Batch | Broadcast]:
     """Put each message where its recipients find it, and the events into the outbox."""
@@ -331,7 +336,8 @@ async def _announce(
     personal = [m for m in messages if not conversations[m.conversation_id].broadcast]
     batches: list[Batch | Broadcast] = []
     if personal:
-        batches += await _store_entries(personal, transaction, conversations, now_ms)
+        batches += await _store_entries(personal, transaction, conversations, retries, now_ms)
+        await transaction.put_expiries([(m.expires_at, m.id) for m in personal if m.expires_at is not None])
     if len(personal) < len(messages):
         everyone = {command.message_id for command in group.commands if command.everyone}
         announcements = [
@@ -347,16 +353,19 @@ async def _store_entries(
     messages: Sequence[Message],
     transaction: Transaction,
     conversations: dict[ConversationId, Conversation],
+    retries: RetryPolicies,
     now_ms: int,
 ) -> list[Batch]:
-    """Put each message into the lane of each member, the sender included."""
+    """Put each message into the lane of each member, the sender included; the others' are looked at for answers."""
     counts: Counter[tuple[UserId, Source]] = Counter()
     due: dict[tuple[UserId, Source], int] = {}
     for message in messages:
+        answer_by = now_ms + retries.get(message.channel, DEFAULT_RETRY).initial_ms
         for user in conversations[message.conversation_id].members:
-            counts[user, message.lane] += 1
+            key = (user, message.lane)
+            counts[key] += 1
             if user != message.sender.user:
-                due[user, message.lane] = now_ms + RING.initial_ms
+                due[key] = min(due.get(key, answer_by), answer_by)
     heads = await transaction.extend_sources(counts, due)
     following = {key: head - counts[key] for key, head in heads.items()}
     entries: list[LaneEntry] = []

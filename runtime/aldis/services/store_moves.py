@@ -3,7 +3,6 @@
 Positions only move forward and receipts only grow, so a move that comes twice, late or out of order changes nothing.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,10 +11,14 @@ from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Step
-from aldis.domain.streams import LANES, Batch, Event, Source
-from aldis.ports.store import LaneMove, Move, Range, State, Store, Transaction
+from aldis.domain.streams import LANES, Batch, Lane, Source
+from aldis.ports.deliveries import Range
+from aldis.ports.store import Move, State, Store, Transaction
+from aldis.services import news
 from aldis.services.announce import MOVED, moves_json
-from aldis.services.render import receipt_json, state_event, value_json
+from aldis.services.close_answered import acknowledged_ranges, close_acknowledged, close_read, lane_moves
+from aldis.services.put_states import put_states
+from aldis.services.render import receipt_json, value_json
 
 Answer = tuple[int, int] | None | AldisError
 
@@ -68,7 +71,8 @@ async def store_moves(
 
     async def recipe(transaction: Transaction) -> list[Batch]:
         moves = await _advance_devices(acks, transaction, now_ms)
-        receipts = await _delivered(moves, transaction)
+        acknowledged = acknowledged_ranges(moves)
+        receipts = await _delivered(acknowledged, transaction)
         marks = await _read_marks([read for _, read in reads], receipts, transaction)
         read_moves, states = await _mark_read(reads, marks, answers, transaction, now_ms)
         receipts += [
@@ -76,8 +80,12 @@ async def store_moves(
             for move in read_moves
         ]
         states += await _tell_others(receipts, transaction)
-        await transaction.advance_lanes(_lane_moves(moves))
+        if read_moves:  # what is rung for or fails in these lanes is decided before the reads, or knowing of them
+            await transaction.lock_lanes(_lanes_of(acknowledged, read_moves))
+        moved = await transaction.advance_lanes(lane_moves(acknowledged))
         await _record(notes + moves + read_moves, transaction, now_ms, announces=announces)
+        states += await close_acknowledged(acknowledged, moved, transaction)
+        states += await close_read(read_moves, transaction)
         batches = await put_states(states, transaction)
         # Only now that the readers' `r` is held: of two gateways that store reads of one user, the later counts both.
         badges = await _answer_reads(reads, answers, marks, transaction)
@@ -120,17 +128,8 @@ def _moves(before: Device, after: Device, now_ms: int) -> Iterable[Move]:
             yield Move(after.user, after.id, lane, Step.ACKED, low, high, now_ms)
 
 
-def _lane_moves(moves: Sequence[Move]) -> list[LaneMove]:
-    highest: dict[tuple[UserId, str], int] = {}
-    for move in moves:
-        key = (move.user, move.source)
-        highest[key] = max(highest.get(key, 0), move.high)
-    return [LaneMove(user, "e" if lane == "e" else "s", high) for (user, lane), high in highest.items()]
-
-
-async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Receipt]:
-    """What others' messages the moves have passed, as receipts of their receivers."""
-    ranges = [Range(move.user, "e" if move.source == "e" else "s", move.low, move.high) for move in moves]
+async def _delivered(acknowledged: Sequence[Range], transaction: Transaction) -> list[Receipt]:
+    """What others' messages were acknowledged, as receipts of their receivers."""
     return [
         Receipt(
             conversation_id=heard.conversation_id,
@@ -138,8 +137,14 @@ async def _delivered(moves: Sequence[Move], transaction: Transaction) -> list[Re
             express=heard.seq if heard.lane == "e" else 0,
             standard=heard.seq if heard.lane == "s" else 0,
         )
-        for heard in await transaction.heard(ranges)
+        for heard in await transaction.heard(acknowledged)
     ]
+
+
+def _lanes_of(acknowledged: Sequence[Range], read_moves: Sequence[Move]) -> list[tuple[UserId, Lane]]:
+    """The lanes of acknowledgements, and both of each reader, for his message may lie in either."""
+    of_readers = [(move.user, lane) for move in read_moves for lane in LANES]
+    return [(of.user, of.lane) for of in acknowledged] + of_readers
 
 
 async def _read_marks(
@@ -175,7 +180,7 @@ async def _mark_read(
         moves.append(Move(read.user, read.device, read.conversation_id, Step.READ, mark.read_seq, seq, now_ms))
         marks[key] = mark = replace(mark, read_seq=seq, own_read=mark.own_read + own)
         await transaction.put_own_read(read.conversation_id, read.user, mark.own_read)
-        value = {"conversation_id": read.conversation_id, "read_seq": seq, "unread": mark.unread}
+        value = news.Read(conversation_id=read.conversation_id, read_seq=seq, unread=mark.unread)
         states.append(State(read.user, f"read:{read.conversation_id}", "read", value_json(value)))
     return moves, states
 
@@ -213,20 +218,4 @@ async def _answer_reads(
 
 
 def _badge(user: UserId, badge: int) -> State:
-    return State(user, "badge", "badge", value_json({"badge": badge}))
-
-
-async def put_states(states: Sequence[State], transaction: Transaction) -> list[Batch]:
-    """Store states, the last of each key, under new positions in their users' `r`."""
-    newest = list({(state.user, state.key): state for state in states}.values())
-    counts: Counter[tuple[UserId, Source]] = Counter((state.user, "r") for state in newest)
-    heads = await transaction.extend_sources(counts, {})
-    following = {user: head - counts[user, source] for (user, source), head in heads.items()}
-    versions: list[int] = []
-    events: dict[UserId, list[Event]] = {}
-    for state in newest:
-        following[state.user] = version = following[state.user] + 1
-        versions.append(version)
-        events.setdefault(state.user, []).append(Event(version, state_event(state.type, state.value)))
-    await transaction.put_states(newest, versions)
-    return [Batch(user, "r", tuple(of_user)) for user, of_user in events.items()]
+    return State(user, "badge", "badge", value_json(news.Badge(badge=badge)))

@@ -14,6 +14,7 @@ from aldis.domain.messages import Kind
 from aldis.ports.backplane import Whisper
 from aldis.ports.clock import Clock
 from aldis.ports.store import Conversation, Store
+from aldis.services import news
 from aldis.services.grouping import Done, Grouper
 from aldis.services.render import value_json
 from aldis.services.ring import Ringer
@@ -115,4 +116,4 @@ def _one_way() -> Rejected:
 
 
 def _news(typing: Typing) -> bytes:
-    return value_json({"type": "typing", "conversation_id": typing.conversation_id, "user": typing.user})
+    return value_json(news.Typing(conversation_id=typing.conversation_id, user=typing.user))

@@ -67,6 +67,9 @@ class Metrics:
         )
         self.rings = self._counter("rings", "Rings on the backplane.", "outcome")
         self.redis_calls = self._counter("redis_calls", "Round trips to Redis.", "outcome")
+        self.attempts = self._counter("attempts", "Rings made for what was not acknowledged.", "outcome")
+        self.dead_letters = self._counter("dead_letters", "Messages that have failed for a recipient.", "reason")
+        self.dead_letters_open = self._gauge("dead_letters_open", "Dead letters that wait, counted up to 100,000.")
         self.announcements = self._counter("announcements", "Events handed to bindings of the broker.", "outcome")
 
     def _make_connection_metrics(self) -> None:

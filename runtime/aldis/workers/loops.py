@@ -11,17 +11,18 @@ from functools import partial
 import structlog
 
 from aldis.domain.errors import AldisError
-from aldis.domain.retry import RetryPolicy
+from aldis.domain.retry import RetryPolicies
 from aldis.ports.broker import Broker
 from aldis.ports.clock import Clock
 from aldis.ports.store import Store
 from aldis.services import erase_user, sweep
+from aldis.services.hand_out_rings import QUEUES
 from aldis.services.ring import Ringer
 from aldis.services.send_scheduled import ScheduledSender
 from aldis.telemetry.metrics import Metrics
 from aldis.telemetry.tasks import cancel_and_wait, spawn
+from aldis.workers.delivering import Delivering
 
-SWEEP_SECONDS = 1.0
 RELAY_SECONDS = 0.2  # how long events may wait to leave; each round costs a commit
 RELAY_IDLE_SECONDS = 5.0  # between looks when nothing was stored here: rows that another process left behind
 RETIRE_SECONDS = 60.0
@@ -44,9 +45,18 @@ async def run_workers(
     metrics: Metrics,
     stored: asyncio.Event,
     retention_ms: int,
+    policies: Callable[[], RetryPolicies],
 ) -> AsyncGenerator[None]:
-    """Run every job of a worker while the block is open; `stored` is set whenever this process has stored a group."""
-    ring = partial(sweep.ring_due, store=store, ringer=ringer, clock=clock, policy=RetryPolicy())
+    """Run every job of a worker while the block is open; `stored` is set whenever this process fills the outbox."""
+    delivering = Delivering(
+        store=store,
+        broker=broker,
+        ringer=ringer,
+        clock=clock,
+        metrics=metrics,
+        policies=policies,
+        stored=stored,
+    )
 
     async def relay() -> int:
         with suppress(TimeoutError):
@@ -61,7 +71,7 @@ async def run_workers(
         return total
 
     rounds: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
-        "sweep": (partial(sweep.hand_out_due, store=store, broker=broker, clock=clock), SWEEP_SECONDS),
+        **delivering.rounds(),
         "relay": (relay, RELAY_SECONDS),
         "schedule": (scheduled.run_round, 0.0),  # it waits by itself
         "count": (scheduled.count, COUNT_SECONDS),
@@ -70,7 +80,8 @@ async def run_workers(
         "retire": (partial(sweep.retire, store=store, clock=clock, retention_ms=retention_ms), RETIRE_SECONDS),
     }
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(broker.consume(sweep.DELIVER, ring))
+        for queue in QUEUES.values():
+            await stack.enter_async_context(broker.consume(queue, delivering.ring))
         tasks = [spawn(_repeat(name, job, pause, clock), f"worker-{name}") for name, (job, pause) in rounds.items()]
         stack.push_async_callback(cancel_and_wait, *tasks)
         yield

@@ -27,6 +27,7 @@ from aldis.services.revise_message import Reviser
 from aldis.services.ring import Ringer
 from aldis.services.schedule_commit import ScheduleCommitter
 from aldis.telemetry.metrics import Metrics
+from described import check_response
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
 Caller = Callable[[str], httpx2.AsyncClient]
@@ -91,7 +92,14 @@ async def as_bearer(api: ApiDependencies) -> AsyncIterator[Caller]:
 
     def open_client(credential: str) -> httpx2.AsyncClient:
         headers = {"authorization": f"Bearer {credential}"}
-        clients.append(httpx2.AsyncClient(transport=transport, base_url="http://aldis.test", headers=headers))
+        clients.append(
+            httpx2.AsyncClient(
+                transport=transport,
+                base_url="http://aldis.test",
+                headers=headers,
+                event_hooks={"response": [check_response]},
+            )
+        )
         return clients[-1]
 
     yield open_client

@@ -36,6 +36,12 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("DELETE", "/users/bob", None, 202),
     ("GET", "/users/bob/erasure", None, 404),
     ("GET", "/messages", None, 200),
+    ("GET", "/dead-letters", None, 200),
+    ("POST", "/dead-letters:replay", {}, 202),
+    ("POST", f"/dead-letters/{NOBODYS_ID}:replay", None, 404),
+    ("GET", f"/replays/{NOBODYS_ID}", None, 404),
+    ("DELETE", "/dead-letters", None, 400),
+    ("DELETE", f"/dead-letters/{NOBODYS_ID}", None, 404),
     ("GET", "/stats", None, 200),
     ("GET", "/audit", None, 200),
 ]

@@ -44,7 +44,7 @@ async def test_what_was_sent_is_in_the_history_of_both(as_user: Caller) -> None:
         response = await as_user(user).get(f"/v1/conversations/{sent['conversation_id']}/messages")
         history = schemas.HistoryAnswer.model_validate(response.json())
         assert [(each.id, each.content) for each in history.items] == [
-            (sent["message_id"], {"type": "text", "text": "hello"})
+            (sent["message_id"], schemas.Text(type="text", text="hello"))
         ]
 
 
@@ -105,7 +105,7 @@ async def test_conversations_are_listed_newest_first_across_pages(as_user: Calle
     assert [(set(row.members) - {"alice"}).pop() for row in rows] == ["bob", "dave", "carol"]
     assert [row.unread for row in rows] == [2, 1, 1]
     assert rows[0].last_message is not None
-    assert rows[0].last_message.content == {"type": "text", "text": "again"}
+    assert rows[0].last_message.content == schemas.Text(type="text", text="again")
     assert (second.next, second.cursor) == (None, None)
 
 
@@ -168,6 +168,7 @@ async def test_acknowledging_and_reading_show_in_status_timeline_and_badge(as_us
     assert [(each["type"], each["device"]) for each in timeline["items"]] == [
         ("accepted", None),
         ("stored", None),
+        ("queued", None),
         ("delivered", "phone"),
         ("read", None),
     ]

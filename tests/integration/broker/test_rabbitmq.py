@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from math import inf
 
 import aio_pika
 import pytest
@@ -9,7 +12,7 @@ import structlog.testing
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from aldis.adapters.rabbitmq import topology
-from aldis.adapters.rabbitmq.subscription import open_subscription
+from aldis.adapters.rabbitmq.subscription import Subscription, open_subscription
 from aldis.adapters.rabbitmq.wire import open_wire
 from aldis.domain.amqp_address import parse_amqp_address
 from aldis.domain.errors import Unavailable
@@ -155,23 +158,64 @@ async def test_where_giving_back_is_free_what_is_postponed_goes_back(
         await wait_until(lambda: worker.items == [b"item"] * 3)
 
 
-async def test_a_consumer_that_was_lost_without_a_word_is_noticed(
-    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing comes the broker is asked whether the queue has a consumer at all."""
-    monkeypatch.setattr("aldis.adapters.rabbitmq.subscription.IDLE_SECONDS", 0.1)
-    address = parse_amqp_address(rabbitmq_url)
+@asynccontextmanager
+async def subscribed(url: str, *, idle_looks: float = inf) -> AsyncGenerator[Subscription]:
+    """A consumer of the queue `some`, two deliveries at a time, that looks around whenever nothing comes for 0.1 s."""
+    address = parse_amqp_address(url)
     wire = await open_wire(address, address.nodes[0], name="test", on_lost=lambda: None)
 
     async def prepare(channel: AbstractChannel) -> AbstractQueue:
         return await channel.declare_queue("some")
 
-    async with open_subscription(wire, prepare, 1) as subscription:
+    async with asyncio.timeout(20), open_subscription(wire, prepare, 2, idle_looks=idle_looks) as subscription:
+        yield subscription
+    await wire.close()
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aldis.adapters.rabbitmq.subscription.IDLE_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("restless")
+async def test_a_consumer_that_was_lost_without_a_word_is_noticed(rabbitmq_url: str) -> None:
+    """Where nothing comes the broker is asked whether the queue has a consumer at all."""
+    async with subscribed(rabbitmq_url) as subscription:
         assert subscription._queue is not None
         await subscription._queue.cancel(subscription._tag)
-        async with asyncio.timeout(10):
-            assert await subscription.next() is None
-    await wire.close()
+
+        assert await subscription.next() is None
+
+
+@pytest.mark.usefixtures("restless")
+async def test_a_consumer_that_the_broker_passes_over_is_noticed(rabbitmq_url: str) -> None:
+    """The queue has a consumer, and items that nobody is sent: then it is not us whom the broker knows."""
+    async with subscribed(rabbitmq_url) as subscription, await aio_pika.connect(rabbitmq_url) as other:
+        assert subscription._queue is not None
+        await subscription._queue.cancel(subscription._tag)
+        channel = await other.channel()
+        await channel.set_qos(prefetch_count=1)
+        await (await channel.get_queue("some")).consume(Worker())  # type: ignore[arg-type]  # never answers
+        for _ in range(3):
+            await channel.default_exchange.publish(aio_pika.Message(b"item"), "some")
+
+        assert await subscription.next() is None
+
+
+@pytest.mark.usefixtures("restless")
+async def test_a_queue_is_consumed_anew_when_nothing_came_for_long(rabbitmq_url: str) -> None:
+    """What the broker believes of us cannot be seen from here; while an item is in hand nothing is done."""
+    async with subscribed(rabbitmq_url, idle_looks=3) as subscription:
+        assert await subscription.next() is None
+    async with subscribed(rabbitmq_url, idle_looks=1) as subscription:
+        await subscription._channel.default_exchange.publish(aio_pika.Message(b"item"), "some")
+        item = await subscription.next()
+        assert item is not None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await subscription.next()
+        assert await subscription.settle(item.ack())
+        assert await subscription.next() is None
 
 
 async def test_too_many_calls_at_once_are_refused(rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

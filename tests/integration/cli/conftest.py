@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from integration.cli.letters import FLEETING
 from integration.cli.terminal import Terminal
 from served import Server, served
 
@@ -14,6 +16,15 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     """A running server."""
     async with served(tmp_path_factory.mktemp("cli"), open_throttle=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+async def ops(server: Server) -> AsyncIterator[httpx2.AsyncClient]:
+    """A backend that sends and administers, with a channel whose messages live for a second."""
+    headers = {"authorization": f"Bearer {await server.key('letter-ops', '--admin')}"}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=30) as http:
+        await http.put("/v1/admin/channels/fleeting", json=FLEETING)
+        yield http
 
 
 @pytest.fixture

@@ -7,14 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from integration.cli.letters import make_letter
 from integration.cli.terminal import Terminal
 
 pytestmark = pytest.mark.slow
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 ROW = re.compile(
-    r"^\| `aldis (?P<command>[a-z ]+)` \| (?P<shape>an object|a list of|an object a line): (?P<fields>.*) \|$"
+    r"^\| `aldis (?P<command>[a-z -]+)` \| (?P<shape>an object|a list of|an object a line): (?P<fields>.*) \|$"
 )
 CHANNEL = {
     "apiVersion": "aldis.dev/v1alpha1",
@@ -108,6 +110,17 @@ async def test_an_erasure_has_the_documented_shape(
 
     check(shapes, "user erase", erased)
     assert erased == {"user": "nobody-in-particular", "state": "done", "purged": 0}
+
+
+async def test_dead_letters_have_the_documented_shapes(
+    terminal: Terminal, ops: httpx2.AsyncClient, shapes: dict[str, tuple[str, list[str]]]
+) -> None:
+    """Listed, replayed and purged."""
+    await make_letter(ops, "shape")
+
+    check(shapes, "dead-letter list", await answer(terminal, "dead-letter", "list"))
+    check(shapes, "dead-letter replay", await answer(terminal, "dead-letter", "replay", "--channel", "nowhere"))
+    check(shapes, "dead-letter purge", await answer(terminal, "dead-letter", "purge", "--recipient", "shape"))
 
 
 async def test_a_report_has_the_documented_shape(terminal: Terminal, shapes: dict[str, tuple[str, list[str]]]) -> None:

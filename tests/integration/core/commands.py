@@ -33,6 +33,7 @@ def chat(
     request_key: str | None = None,
     fingerprint: str | None = None,
     created_ms: int | None = None,
+    expires_at: int | None = None,
 ) -> SendMessage:
     """A chat message to a user."""
     return SendMessage(
@@ -48,6 +49,7 @@ def chat(
         reply_to=reply_to,
         request_key=request_key,
         fingerprint=fingerprint,
+        expires_at=expires_at,
     )
 
 
@@ -74,16 +76,19 @@ def notification(
     client_id: str | None = None,
     priority: Priority = Priority.NORMAL,
     created_ms: int | None = None,
+    expires_at: int | None = None,
+    channel: str = "news",
 ) -> SendMessage:
     """A notification of the backend `shop` to a user."""
     return SendMessage(
         message_id=MessageId(new_id(next(_milliseconds) if created_ms is None else created_ms)),
         kind=Kind.NOTIFICATION,
-        channel="news",
+        channel=channel,
         sender=Sender(backend="shop"),
-        conversation_id=news_of(to),
+        conversation_id=news_of(to, channel),
         members=(to,),
         content=text_content(text),
         priority=priority,
         client_id=client_id,
+        expires_at=expires_at,
     )

@@ -78,6 +78,7 @@ class NaiveWorld:
         self.lanes: dict[tuple[UserId, Lane], list[NaiveEntry]] = defaultdict(list)
         self.floors: dict[tuple[UserId, Lane], int] = defaultdict(int)
         self.due: set[tuple[UserId, Lane]] = set()
+        self.joined: dict[tuple[UserId, Lane], int] = defaultdict(int)  # up to here nothing was left out
         self.conversations: dict[ConversationId, NaiveConversation] = {}
         self.keys: dict[tuple[str, str], NaiveMessage] = {}
         self.devices: dict[tuple[UserId, str], NaiveDevice] = {}
@@ -192,8 +193,10 @@ class NaiveWorld:
         for lane in LANES:
             low, high = before.at(lane), device.acked.at(lane)
             grown |= self._deliver(user, lane, low, high)
-            if high == len(self.lanes[user, lane]) and high > low:
-                self.due.discard((user, lane))
+            if high > low and low <= max(self.joined[user, lane], self.floors[user, lane]):
+                self.joined[user, lane] = max(self.joined[user, lane], high)
+                if high == len(self.lanes[user, lane]):
+                    self.due.discard((user, lane))
         for conversation in sorted(grown):
             self._tell_receipt(conversation, user)
         return sum(device.acked.at(lane) - before.at(lane) for lane in LANES)

@@ -18,6 +18,7 @@ from aldis.domain.errors import AldisError
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
 from aldis.domain.messages import Message, SendMessage, Stored
 from aldis.domain.receipts import ReadMark
+from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import Event, LaneHead, Source
 from aldis.ports.backplane import Ring
 from aldis.ports.store import Store, Want
@@ -96,7 +97,10 @@ class Core:
         self.doorbell = RecordingDoorbell()
         self.metrics = metrics = Metrics()
         self.ringer = ringer = Ringer(presence=self.doorbell, backplane=self.doorbell)
-        self.committer = GroupCommitter(store=store, ringer=ringer, clock=self.clock, metrics=metrics)
+        self.retries: dict[str, RetryPolicy] = {}
+        self.committer = GroupCommitter(
+            store=store, ringer=ringer, clock=self.clock, metrics=metrics, retries=lambda: self.retries
+        )
         self.moves = MoveCommitter(store=store, ringer=ringer, clock=self.clock, metrics=metrics)
         self.connector = Connector(store=store, clock=self.clock, metrics=metrics)
         self.reader = StreamReader(store=store, clock=self.clock, metrics=metrics)
@@ -178,7 +182,7 @@ class Core:
         found: set[tuple[str, str]] = set()
         try:
             async with self.store.begin() as transaction:
-                found = {(due.user, due.lane) for due in await transaction.lease_due(10**15, 10**15, 1000)}
+                found = {(due.user, due.lane) for due in await transaction.claim_due_lanes(10**15, 1000)}
                 raise _LeaveAsItWas
         except _LeaveAsItWas:
             return found

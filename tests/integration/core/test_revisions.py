@@ -243,11 +243,7 @@ async def test_a_deleted_message_expires_no_more(core: Core) -> None:
     """It stays deleted for all, its recipient's status does not fail, and nothing waits for its time any more."""
     (first,) = await core.store_all(replace(chat("one"), expires_at=START_MS + 1_000))
     letter = {"id": "d", "recipient": "bob", "channel": "chat", "reason": "r", "lane": "s", "seq": 1, "attempts": 1}
-    await execute(
-        core,
-        insert(schema.expiries).values(message_id=first.message_id, expires_at=START_MS + 1_000),
-        insert(schema.dead_letters).values(message_id=first.message_id, failed_at=1, **letter),
-    )
+    await execute(core, insert(schema.dead_letters).values(message_id=first.message_id, failed_at=1, **letter))
 
     await core.delete(first.message_id, AS_ALICE)
     core.clock.now += 10_000

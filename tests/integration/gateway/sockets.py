@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from aldis.domain.errors import CODES
+from described import check_frame, check_response
 from served import Server
 
 WAIT = 10.0  # seconds for any answer
@@ -51,6 +52,7 @@ class Client:
         """The next frame."""
         async with asyncio.timeout(WAIT):
             frame: Json = json.loads(await self.socket.recv())
+        check_frame(frame)
         return frame
 
     async def ask(self, **command: Any) -> Json:
@@ -59,6 +61,8 @@ class Client:
         await self.say({"id": number, **command})
         while (frame := await self.hear()).get("id") != number:
             self.news.append(frame)
+        if "error" not in frame:  # what the server takes is described
+            check_frame({"id": number, **command}, by_client=True)
         return frame
 
     async def send(self, body: Json) -> Json:
@@ -127,7 +131,13 @@ async def connected(
 async def rest(server: Server, credential: str) -> AsyncGenerator[httpx2.AsyncClient]:
     """REST with a token or a key."""
     headers = {"authorization": f"Bearer {credential}"}
-    async with httpx2.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=WAIT) as client:
+    async with httpx2.AsyncClient(
+        base_url=server.url,
+        headers=headers,
+        trust_env=False,
+        timeout=WAIT,
+        event_hooks={"response": [check_response]},
+    ) as client:
         yield client
 
 

@@ -21,6 +21,7 @@ from aldis.adapters.redis.token_bank import RedisTokenBank
 from aldis.domain.errors import Unavailable
 from aldis.ports.limiter import Rate
 from aldis.telemetry.metrics import Metrics
+from aldis.telemetry.tasks import spawn
 from integration.redis.processes import ANNA, Ears, build_batch, open_process, wait_until
 from servers.guard import Guard
 from servers.ports import HOST, free_port
@@ -94,6 +95,20 @@ async def test_a_thousand_calls_at_once_share_a_few_connections(redis_server: Re
 
         assert await link.run([("GET", "n")]) == [b"1000"]
         assert len(connections_of(redis_server)) - before <= CONNECTIONS + 1
+
+
+async def test_nothing_is_opened_again_at_the_end(redis_server: RedisServer, redis_url: str) -> None:
+    """Calls under way are waited for, those that come later are refused: no connection is left."""
+    async with open_redis(redis_url, metrics=Metrics(), call_seconds=20) as link:
+        calls = [spawn(link.run([("INCR", "n")]), "call") for _ in range(100)]
+        await asyncio.sleep(0)
+
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    with pytest.raises(Unavailable):
+        await link.check()
+
+    assert all(isinstance(end, (list, Unavailable)) for end in ended)
+    await wait_until(lambda: connections_of(redis_server) == [])
 
 
 async def test_calls_fail_at_once_until_it_answers_again(guard: Guard) -> None:

@@ -46,6 +46,13 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
         "channel apply",
         "user erase",
         "user erase a/b",
+        "dead-letter list --reason lost",
+        "dead-letter list --limit 0",
+        "dead-letter replay",
+        "dead-letter replay x --all",
+        "dead-letter replay --all --channel news",
+        "dead-letter purge",
+        "dead-letter purge --recipient a/b",
     ],
 )
 def test_wrong_usage_ends_with_two(runner: CliRunner, line: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from aldis.domain.callers import BackendCaller, Caller, UserCaller
 from aldis.domain.cursors import parse_cursor
+from aldis.domain.deliveries import Outcome
 from aldis.domain.errors import Rejected
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId, created_ms, first_id_at, new_id
 from aldis.domain.messages import Kind, Message, Sender
@@ -12,6 +13,7 @@ from aldis.domain.receipts import ReadMark
 from aldis.domain.status import Passage, Status, Step
 from aldis.domain.streams import BroadcastSource, LaneHead, Priority, Source
 from aldis.ports.broadcasts import Listener
+from aldis.ports.deliveries import Attempt
 from aldis.ports.store import Conversation, ConversationRow, Store
 from aldis.services.check_acknowledgement import check_acknowledgement
 from aldis.services.list_conversations import list_conversations
@@ -42,9 +44,10 @@ class Reading:
 
     epoch = "epoch1"
 
-    def __init__(self, *messages: Message, passages: Sequence[Passage] = ()) -> None:
+    def __init__(self, *messages: Message, passages: Sequence[Passage] = (), rings: Sequence[Attempt] = ()) -> None:
         self.messages = {each.id: each for each in messages}
         self.passed = list(passages)
+        self.rings = list(rings)
         self.reads: list[str] = []
 
     async def message(self, message_id: MessageId) -> tuple[Message, Conversation] | None:
@@ -59,6 +62,9 @@ class Reading:
 
     async def passages(self, of: Message, users: Sequence[UserId]) -> dict[UserId, tuple[int, list[Passage]]]:
         return {user: (1, self.passed) for user in users if self.passed}
+
+    async def attempts(self, of: Message, users: Sequence[UserId]) -> dict[UserId, list[Attempt]]:
+        return dict.fromkeys(users, self.rings)
 
     async def history(
         self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
@@ -93,8 +99,12 @@ class Reading:
         return "a device" if device == "phone" else None
 
 
-def open_store(*messages: Message, passages: Sequence[Passage] = ()) -> Store:
-    return cast("Store", Reading(*messages, passages=passages))
+def ring(attempt: int, at: int) -> Attempt:
+    return Attempt(BOB, "s", "chat", 0, 9, attempt, None, Outcome.NO_CONNECTION, at)
+
+
+def open_store(*messages: Message, passages: Sequence[Passage] = (), rings: Sequence[Attempt] = ()) -> Store:
+    return cast("Store", Reading(*messages, passages=passages, rings=rings))
 
 
 def user(name: str) -> UserCaller:
@@ -180,11 +190,42 @@ async def test_a_timeline_is_in_the_order_of_time() -> None:
     assert [(each.type, each.device) for each in timeline] == [
         ("accepted", None),
         ("stored", None),
+        ("queued", None),
         ("sent", "d1"),
         ("delivered", "d1"),
         ("read", None),
     ]
     assert timeline[0].at == created_ms(one.id)
+
+
+async def test_a_timeline_tells_attempts_and_failures() -> None:
+    """Each ring with its number and what came of it, a failure with its reason, a replay as queued once more."""
+    one = message()
+    failed = Passage(Step.FAILED, None, NOW + 20, "attempts_exhausted")
+    passages = [failed, failed, Passage(Step.REPLAYED, None, NOW + 30), Passage(Step.ACKED, DeviceId("d1"), NOW + 50)]
+    rings = [ring(1, NOW + 10), ring(1, NOW + 40)]
+
+    timeline = await read_timeline(one.id, user("bob"), store=open_store(one, passages=passages, rings=rings))
+
+    assert [(each.type, each.at - NOW, each.attempt, each.outcome, each.reason) for each in timeline[3:]] == [
+        ("attempt", 10, 1, "no_connection", None),
+        ("failed", 20, None, None, "attempts_exhausted"),
+        ("queued", 30, None, None, None),
+        ("attempt", 40, 1, "no_connection", None),
+        ("delivered", 50, None, None, None),
+    ]
+
+
+async def test_a_timeline_leaves_out_rings_for_others() -> None:
+    """A stretch is rung for while anything in it is open: what was answered, or has failed, was not rung for then."""
+    one = message()
+    rings = [ring(1, NOW + 10), ring(2, NOW + 30)]
+    for step in (Step.ACKED, Step.READ, Step.FAILED):
+        store = open_store(one, passages=[Passage(step, None, NOW + 20)], rings=rings)
+
+        timeline = await read_timeline(one.id, user("bob"), store=store)
+
+        assert [each.at - NOW for each in timeline if each.type == "attempt"] == [10]
 
 
 async def test_history_says_where_the_next_page_begins() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractQueue
@@ -51,7 +52,8 @@ class Binding:
         while True:
             try:
                 wire = await self._link.wait_wire()
-                async with open_subscription(wire, self._prepare, PREFETCH) as subscription:
+                # Never anew without need: what is announced in between would not be heard.
+                async with open_subscription(wire, self._prepare, PREFETCH, idle_looks=inf) as subscription:
                     losses = 0
                     self._bound.set()
                     await self._read(subscription)

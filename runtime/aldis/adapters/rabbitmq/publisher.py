@@ -19,6 +19,9 @@ from aldis.telemetry.metrics import Metrics
 
 WINDOW = 128  # calls that wait for a confirmation: a third of a millisecond each, where one by one it takes a whole one
 WAITING = 2_000  # calls in all; one more is refused at once
+# That the consumers of a deleted queue are given to hear of it. Where one is declared again before that, RabbitMQ 3.10
+# takes them for consumers of the new one, and they never get what it sends them.
+GONE_SECONDS = 0.5
 EVENT_BATCH = "application/cloudevents-batch+json"
 
 
@@ -54,13 +57,19 @@ class _Session:
         try:
             try:
                 await self._give(queue, item)
-            except (PublishError, ChannelClosed, ChannelInvalidStateError):  # no route, or the channel went under us
-                self._declared.discard(queue)
-                await self._give(queue, item)
+            except PublishError:  # no route: the queue was deleted
+                await asyncio.sleep(GONE_SECONDS)
+                await self._give_anew(queue, item)
+            except (ChannelClosed, ChannelInvalidStateError):  # the channel went under us
+                await self._give_anew(queue, item)
         except DeliveryError as error:
             raise Unavailable(
                 f"queue {queue} is full; its work stays in the database and is published again"
             ) from error
+
+    async def _give_anew(self, queue: str, item: bytes) -> None:
+        self._declared.discard(queue)
+        await self._give(queue, item)
 
     async def _give(self, queue: str, item: bytes) -> None:
         await self._declare_once(queue, lambda: topology.declare_work(self.connection, queue, self._queue_items))

@@ -18,6 +18,7 @@ SETTLE_SECONDS = 5.0  # for an answer to a delivery to be written
 OPEN_SECONDS = 15.0  # for a channel, its declarations and its consumer
 CLOSE_SECONDS = 3.0
 IDLE_SECONDS = 15.0  # without a delivery, after which the broker is asked whether it still knows of us
+IDLE_LOOKS = 20  # in a row, after which the queue is consumed anew: what the broker believes of us cannot be seen
 
 Prepare = Callable[[AbstractChannel], Awaitable[AbstractQueue]]
 
@@ -25,18 +26,22 @@ Prepare = Callable[[AbstractChannel], Awaitable[AbstractQueue]]
 class Subscription:
     """A consumer of one queue. Make it with `open_subscription`."""
 
-    def __init__(self, wire: Wire, channel: AbstractChannel) -> None:
+    def __init__(self, wire: Wire, channel: AbstractChannel, *, idle_looks: float) -> None:
         self._wire = wire
         self._channel = channel
+        self._idle_looks = idle_looks
         self._queue: AbstractQueue | None = None  # the driver holds it by a weak reference
         self._deliveries: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._tag = ""
+        self._prefetch = 0
+        self._held = 0  # deliveries that were handed out and not answered
         self.is_over = False
         self.is_nack_free = is_nack_free(wire.version)
 
     async def begin(self, prepare: Prepare, prefetch: int) -> None:
         """Let deliveries come."""
         self._channel.close_callbacks.add(self._on_lost)
+        self._prefetch = prefetch
         await self._channel.set_qos(prefetch_count=prefetch)
         self._queue = await prepare(self._channel)
         below = await self._channel.get_underlay_channel()
@@ -50,19 +55,23 @@ class Subscription:
 
     async def next(self) -> AbstractIncomingMessage | None:
         """The next delivery; None when there will be no more."""
+        idle = 0
         while not self.is_over:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     delivery = await self._deliveries.get()
             except TimeoutError:
-                await self._look()
+                idle += 1
+                await self._look(idle)
                 continue
             if delivery is not None and not self.is_over:
+                self._held += 1
                 return delivery
         return None
 
     def again(self, delivery: AbstractIncomingMessage) -> None:
         """Let a delivery that was not answered come once more, without the broker's knowledge."""
+        self._held -= 1
         self._deliveries.put_nowait(delivery)
 
     async def settle(self, answer: Awaitable[None]) -> bool:
@@ -74,6 +83,7 @@ class Subscription:
         except Unavailable:
             self.end()
             return False
+        self._held -= 1
         return True
 
     async def close(self) -> None:
@@ -95,23 +105,27 @@ class Subscription:
     def _on_lost(self, *_: object) -> None:
         self.end()
 
-    async def _look(self) -> None:
-        """A consumer may be lost without a word: then the queue has none."""
+    async def _look(self, idle: int) -> None:
+        """A consumer may be lost without a word: then the queue has none, or holds what it should have sent us."""
         assert self._queue is not None
         with translated():
             async with asyncio.timeout(SETTLE_SECONDS):
-                found = await self._channel.declare_queue(self._queue.name, passive=True)
-        if not found.declaration_result.consumer_count:
+                queue = await self._channel.declare_queue(self._queue.name, passive=True)
+        found = queue.declaration_result
+        is_forgotten = not found.consumer_count or (found.message_count and self._held < self._prefetch)
+        if is_forgotten or (idle >= self._idle_looks and not self._held):
             self.end()
 
 
 @asynccontextmanager
-async def open_subscription(wire: Wire, prepare: Prepare, prefetch: int) -> AsyncGenerator[Subscription]:
+async def open_subscription(
+    wire: Wire, prepare: Prepare, prefetch: int, *, idle_looks: float = IDLE_LOOKS
+) -> AsyncGenerator[Subscription]:
     """Consume the queue that `prepare` declares while the block is open. Raises `Unavailable`."""
     with translated():
         async with asyncio.timeout(OPEN_SECONDS):
             channel = await wire.connection.channel(publisher_confirms=False)
-    subscription = Subscription(wire, channel)
+    subscription = Subscription(wire, channel, idle_looks=idle_looks)
     try:
         with translated():
             async with asyncio.timeout(OPEN_SECONDS):

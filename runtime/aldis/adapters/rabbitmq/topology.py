@@ -79,9 +79,11 @@ async def declare_events(channel: AbstractChannel) -> AbstractExchange:
 
 
 async def declare_binding(channel: AbstractChannel, topic: str, most: int) -> AbstractQueue:
-    """A queue of this connection's own, bound to `topic`; it goes when the connection does."""
+    """A queue of this connection's own, bound to `topic`; it goes with its consumer."""
     exchange = await declare_events(channel)
     arguments: Arguments = {"x-max-length": most, "x-overflow": "drop-head"}
-    queue = await channel.declare_queue(None, exclusive=True, arguments=dict(arguments), timeout=DECLARE_SECONDS)
+    queue = await channel.declare_queue(
+        None, exclusive=True, auto_delete=True, arguments=dict(arguments), timeout=DECLARE_SECONDS
+    )
     await queue.bind(exchange, topic, timeout=DECLARE_SECONDS)
     return queue

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -66,7 +66,7 @@ class RedisLink:
 
         Raises `Unavailable` unless each was answered well; any of them may have been carried out all the same.
         """
-        if self._knocking is not None:
+        if self._knocking is not None or self._is_closed:
             self._refused.inc()
             raise Unavailable("Redis is away")
         try:
@@ -89,8 +89,12 @@ class RedisLink:
         return make_client(self._address, seconds=seconds, connections=1)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Wait for the calls under way, then close the connections: a call that lost its own would open another."""
         self._is_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._call_seconds):
+                for _ in range(CONNECTIONS):
+                    await self._free.acquire()
         if self._knocking is not None:
             await cancel_and_wait(self._knocking)
         await close_client(self._client)

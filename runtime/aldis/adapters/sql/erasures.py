@@ -6,7 +6,7 @@ What is deleted is overwritten by the database itself (`secure_delete`, see dial
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Table, TextClause, bindparam, delete, select, text, tuple_
+from sqlalchemy import Row, Table, TextClause, bindparam, delete, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.dialect import Dialect
@@ -25,6 +25,7 @@ _ABOUT_ONE_USER: tuple[tuple[Table, str], ...] = (
     (schema.rings, "user_id"),
     (schema.attempts, "user_id"),
     (schema.dead_letters, "recipient"),
+    (schema.replays, "recipient"),
     (schema.devices, "user_id"),
     (schema.subscriptions, "user_id"),
     (schema.blocks, "user_id"),
@@ -162,18 +163,12 @@ class Erasures(Part):
         is_listener = (members.c.user_id == user) & members.c.conversation_id.in_(listening)
         return dropped + await self._drop(members, is_listener, limit - dropped)
 
-    async def _drop(self, table: Table, owned: Any, limit: int) -> int:
-        key = [table.c[each.name] for each in table.primary_key]
-        chosen = select(*key).where(owned).limit(limit)
-        result = await self._connection.execute(delete(table).where(tuple_(*key).in_(chosen)))
-        return int(result.rowcount)
-
     async def _close_sources(self, user: UserId) -> None:
         """Nothing is open, due or retained; the next position is the one that it would have been."""
         heads = schema.stream_heads
         closed = {"floor": heads.c.seq, "acked": heads.c.seq, "run_low": heads.c.seq}
         await self._connection.execute(
-            heads.update().where(heads.c.user_id == user).values(**closed, due_at=None, attempt=0, rings=0, failed=0)
+            heads.update().where(heads.c.user_id == user).values(**closed, due_at=None, rings=0, failed=0)
         )
 
     async def forget_user(self, user: UserId) -> None:

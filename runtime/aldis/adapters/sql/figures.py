@@ -21,7 +21,7 @@ def countable(now: int) -> dict[str, Select[Any]]:
         "channels": select(schema.channels.c.name).where(schema.channels.c.deleted_at.is_(None)),
         "lanes_due": select(heads.c.due_at).where(heads.c.due_at.is_not(None), heads.c.due_at <= now),
         "rings_open": select(schema.rings.c.id),
-        "dead_letters_open": select(schema.dead_letters.c.id),
+        "dead_letters_open": select(schema.dead_letters.c.id).where(schema.dead_letters.c.purged_at.is_(None)),
         "scheduled_waiting": select(scheduled.c.id).where(scheduled.c.state == "waiting"),
         "outbox_rows": select(schema.outbox.c.id),
         "erasures_open": select(schema.erasures.c.user_id).where(schema.erasures.c.state != "done"),

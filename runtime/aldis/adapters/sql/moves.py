@@ -12,7 +12,8 @@ from aldis.adapters.sql.rows import from_device, to_device
 from aldis.domain.devices import Device
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
-from aldis.ports.store import Heard, LaneMove, Move, Range
+from aldis.ports.deliveries import Range
+from aldis.ports.store import Heard, Move
 
 _DEVICES = (
     "SELECT d.* FROM {rows} w JOIN devices d ON d.user_id = w.user_id AND d.device_id = w.device_id"
@@ -72,17 +73,6 @@ def _store_progress(dialect: Dialect) -> TextClause:
     )
 
 
-def _advance_lanes(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("user_id", "lane", "high:int")
-    return text(
-        "UPDATE stream_heads SET acked = w.high,"
-        " due_at = CASE WHEN w.high >= stream_heads.seq THEN NULL ELSE stream_heads.due_at END,"
-        " attempt = CASE WHEN w.high >= stream_heads.seq THEN 0 ELSE stream_heads.attempt END FROM "
-        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
-        " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane AND stream_heads.acked < w.high"
-    )
-
-
 def _record(dialect: Dialect) -> TextClause:
     columns = ("user_id", "device_id", "source", "step", "low:int", "high:int", "at:int")
     names = ", ".join(column.partition(":")[0] for column in columns)
@@ -139,11 +129,6 @@ class Moves(Part):
             rows = sorted((r.conversation_id, r.user, r.express, r.standard, r.read_seq) for r in changed)
             await self._run(_store_progress, rows)
         return changed
-
-    async def advance_lanes(self, moves: Sequence[LaneMove]) -> None:
-        """Raise `acked`; close what is no longer due. One row a lane."""
-        if moves:
-            await self._run(_advance_lanes, sorted(moves))
 
     async def record_moves(self, moves: Sequence[Move]) -> None:
         """Append rows."""

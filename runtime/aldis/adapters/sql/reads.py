@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, TextClause, and_, or_, select, text
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
+from aldis.adapters.sql.records import read_failures, read_places, read_turns
 from aldis.adapters.sql.rows import to_message
 from aldis.adapters.sql.sends import read_conversations
 from aldis.domain.ids import ConversationId, DeviceId, MessageId, UserId
@@ -60,17 +61,18 @@ async def read_states(connection: Executing, dialect: Dialect, wants: Sequence[W
 async def read_passages(
     connection: Executing, message: Message, users: Sequence[UserId]
 ) -> dict[UserId, tuple[int, list[Passage]]]:
-    """What passed a message, by recipient."""
-    events = schema.stream_events
-    statement = select(events.c.user_id, events.c.lane, events.c.seq).where(
-        events.c.message_id == message.id, events.c.user_id.in_(users), events.c.type.is_(None)
-    )
-    places = {UserId(user): (lane, seq) for user, lane, seq in await connection.execute(statement)}
-    passed = {
-        user: (seq, await _passages(connection, message, user, lane, seq)) for user, (lane, seq) in places.items()
-    }
-    retired = [user for user in users if user not in places]
-    return passed | (await _progress_past(connection, message, retired) if retired else {})
+    """What passed a message, by recipient, and what delivering it came to."""
+    places = await read_places(connection, message, users)
+    failed = await read_failures(connection, message, users)
+    passed: dict[UserId, tuple[int, list[Passage]]] = {}
+    for user, found in places.items():
+        lane, seq = found[-1]
+        steps = await _passages(connection, message, user, lane, seq)
+        passed[user] = seq, steps + await read_turns(connection, message, user, found) + failed.get(user, [])
+    # Of what has failed it is known exactly; a member's progress is only the furthest that he has come.
+    lost = {user: (0, failed[user]) for user in users if user not in places and user in failed}
+    retired = [user for user in users if user not in places and user not in failed]
+    return passed | lost | (await _progress_past(connection, message, retired) if retired else {})
 
 
 async def _progress_past(

@@ -7,6 +7,8 @@ from sqlalchemy import TextClause, select, text
 
 from aldis.adapters.sql import schema
 from aldis.adapters.sql.dialect import Dialect
+from aldis.adapters.sql.expiries import delete_expiries
+from aldis.adapters.sql.open_entries import count_failed
 from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.reading import Reading
 from aldis.adapters.sql.rows import from_message, to_message
@@ -16,24 +18,10 @@ from aldis.domain.messages import Message
 _REVISED = ("content", "gone", "expires_at", "edited_at")  # all else of a message is for good
 
 
-def _forget_expiries(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("expires_at:int", "id")
-    return text(f"DELETE FROM expiries WHERE (expires_at, message_id) IN (SELECT expires_at, id FROM {rows} w)")
-
-
 def _forget_dead_letters(dialect: Dialect) -> TextClause:
     return text(
         f"DELETE FROM dead_letters WHERE message_id IN (SELECT id FROM {dialect.rows('id')} w)"
         " RETURNING recipient, lane"
-    )
-
-
-def _count_failed(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("user_id", "lane", "less:int")
-    return text(
-        "UPDATE stream_heads SET failed = CASE WHEN failed > w.less THEN failed - w.less ELSE 0 END FROM "
-        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
-        " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )
 
 
@@ -59,10 +47,10 @@ class Revisions(Part):
         ids = [(message.id,) for message in messages]
         failed = Counter((user, lane) for user, lane in await self._run(_forget_dead_letters, ids)) if ids else None
         if failed:
-            await self._run(_count_failed, [(*lane, count) for lane, count in sorted(failed.items())])
+            await self._run(count_failed, [(*lane, -count) for lane, count in sorted(failed.items())])
         expiring = sorted((m.expires_at, m.id) for m in messages if m.expires_at is not None)
         if expiring:
-            await self._run(_forget_expiries, expiring)
+            await self._run(delete_expiries, expiring)
 
     async def members_from(self, conversation: ConversationId) -> dict[UserId, int]:
         """Members by key."""

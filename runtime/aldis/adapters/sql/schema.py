@@ -4,11 +4,14 @@ Ids are text in their one form, times Unix milliseconds, JSON text as it was enc
 and message tables with the conversation, their natural shard keys. On SQLite the narrow tables are clustered by key.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -165,7 +168,6 @@ stream_heads = Table(
     _count("floor"),
     _count("acked"),
     _number("due_at", null=True),
-    _count("attempt"),
     _count("run_low"),
     _count("rings"),
     _count("failed"),
@@ -204,6 +206,13 @@ states = Table(
     _text("value"),
     UniqueConstraint("user_id", "version"),
     sqlite_with_rowid=False,
+)
+
+Index(
+    "ix_states_status",
+    states.c.key,
+    sqlite_where=states.c.type == "status",
+    postgresql_where=states.c.type == "status",
 )
 
 devices = Table(
@@ -314,7 +323,7 @@ rings = Table(
     _number("attempt"),
     _number("due_at"),
     _number("started_at"),
-    Index("ix_rings_due_at", "due_at"),
+    Index("ix_rings_due_at", "lane", "due_at"),
     Index("ix_rings_user_id", "user_id", "lane", "high"),
 )
 
@@ -346,18 +355,30 @@ dead_letters = Table(
     _number("seq"),
     _number("attempts"),
     _number("failed_at"),
+    _number("purged_at", null=True),
     Index("ix_dead_letters_recipient", "recipient", "lane", "seq"),
     Index("ix_dead_letters_message_id", "message_id", "recipient", unique=True),
-    Index("ix_dead_letters_channel", "channel", "id"),
-    Index("ix_dead_letters_reason", "reason", "id"),
     sqlite_with_rowid=False,
 )
+
+
+def _index_where(name: str, condition: ColumnElement[bool], *columns: ColumnElement[Any]) -> None:
+    """An index of the few rows that fulfil a condition."""
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
+_is_listed = dead_letters.c.purged_at.is_(None)
+_index_where("ix_dead_letters_listed", _is_listed, dead_letters.c.id)
+for _listed_by in ("channel", "reason", "recipient"):
+    _index_where(f"ix_dead_letters_listed_by_{_listed_by}", _is_listed, dead_letters.c[_listed_by], dead_letters.c.id)
+_index_where("ix_dead_letters_purged_at", dead_letters.c.purged_at.is_not(None), dead_letters.c.purged_at)
 
 expiries = Table(
     "expiries",
     metadata,
     _number("expires_at", key=True),
     _text("message_id", key=True),
+    Index("ix_expiries_message_id", "message_id"),
     sqlite_with_rowid=False,
 )
 
@@ -365,7 +386,9 @@ replays = Table(
     "replays",
     metadata,
     _text("id", key=True),
-    _text("filter"),
+    _text("channel", null=True),
+    _text("reason", null=True),
+    _text("recipient", null=True),
     _text("state"),
     _text("after"),
     _text("until"),
@@ -374,7 +397,6 @@ replays = Table(
     _count("skipped"),
     _number("created_at"),
     _number("updated_at"),
-    _number("leased_until", null=True),
     sqlite_with_rowid=False,
 )
 

@@ -66,10 +66,8 @@ def _extend_sources(dialect: Dialect) -> TextClause:
         "INSERT INTO stream_heads (user_id, source, seq, due_at) SELECT * FROM "
         f"{dialect.rows('user_id', 'source', 'more:int', 'due_at:int')} w WHERE true"
         " ON CONFLICT (user_id, source) DO UPDATE SET seq = stream_heads.seq + excluded.seq,"
-        # A new message is rung for soon, also in a lane that has been backing off.
         " due_at = CASE WHEN stream_heads.due_at IS NULL OR excluded.due_at < stream_heads.due_at"
-        " THEN excluded.due_at ELSE stream_heads.due_at END,"
-        " attempt = CASE WHEN stream_heads.due_at IS NULL THEN 0 ELSE stream_heads.attempt END"
+        " THEN excluded.due_at ELSE stream_heads.due_at END"
         " RETURNING user_id, source, seq"
     )
 
@@ -163,7 +161,7 @@ class Sends(Part):
     async def extend_sources(
         self, counts: Mapping[tuple[UserId, Source], int], due: Mapping[tuple[UserId, Source], int]
     ) -> dict[tuple[UserId, Source], int]:
-        """Upsert the heads of sources; a lane that was given up or had nothing open is rung anew."""
+        """Upsert the heads of sources."""
         if not counts:
             return {}
         rows = [(*key, more, due.get(key)) for key, more in sorted(counts.items())]

@@ -1,4 +1,4 @@
-"""The part of a transaction that looks after what is due, what is to leave and what has aged; and the few settings."""
+"""The part of a transaction that looks after what is to leave and what has aged; and the few settings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,54 +10,14 @@ from aldis.adapters.sql.part import Part
 from aldis.adapters.sql.rows import from_api_key, from_channel
 from aldis.domain.callers import ApiKey
 from aldis.domain.channels import Channel
-from aldis.domain.ids import MessageId, UserId, created_ms
-from aldis.domain.streams import Lane
-from aldis.ports.store import Due, OutboxRow
+from aldis.domain.ids import MessageId, created_ms
+from aldis.ports.store import OutboxRow
 
 _CHANNEL_KEEPS = {"name", "created_at", "audience_version"}  # whatever its document says
 
 
 class Sweeps(Part):
     """Leases and deletions of one open transaction."""
-
-    async def lease_due(self, now: int, until: int, limit: int) -> list[Due]:
-        """Take what is due by moving it to the lease's end: a sweeper that dies leaves it due again then."""
-        heads = schema.stream_heads
-        chosen = (
-            select(heads.c.user_id, heads.c.source, heads.c.attempt)
-            .where(heads.c.due_at.is_not(None), heads.c.due_at <= now)
-            .order_by(heads.c.due_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
-        due = [Due(user, lane, attempt) for user, lane, attempt in await self._connection.execute(chosen)]
-        if due:
-            statement = (
-                heads.update()
-                .where(and_(heads.c.user_id == bindparam("who"), heads.c.source == bindparam("lane")))
-                .values(due_at=until)
-            )
-            await self._connection.execute(statement, [{"who": d.user, "lane": d.lane} for d in sorted(due)])
-        return due
-
-    async def settle_due(self, rung: Sequence[tuple[UserId, Lane, int, int | None]]) -> None:
-        """Store when to ring next, unless the lane was closed meanwhile."""
-        heads = schema.stream_heads
-        statement = (
-            heads.update()
-            .where(
-                and_(
-                    heads.c.user_id == bindparam("who"),
-                    heads.c.source == bindparam("lane"),
-                    heads.c.due_at.is_not(None),
-                    heads.c.acked < heads.c.seq,
-                )
-            )
-            .values(attempt=bindparam("rung"), due_at=bindparam("again"))
-        )
-        rows = [{"who": who, "lane": lane, "rung": rings, "again": again} for who, lane, rings, again in sorted(rung)]
-        if rows:
-            await self._connection.execute(statement, rows)
 
     async def lease_outbox(self, now: int, until: int, limit: int) -> list[OutboxRow]:
         """Take rows by their lease."""

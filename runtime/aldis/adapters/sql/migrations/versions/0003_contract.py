@@ -8,6 +8,14 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+LISTED = (
+    ("ix_dead_letters_listed", ["id"], "purged_at IS NULL"),
+    ("ix_dead_letters_listed_by_channel", ["channel", "id"], "purged_at IS NULL"),
+    ("ix_dead_letters_listed_by_reason", ["reason", "id"], "purged_at IS NULL"),
+    ("ix_dead_letters_listed_by_recipient", ["recipient", "id"], "purged_at IS NULL"),
+    ("ix_dead_letters_purged_at", ["purged_at"], "purged_at IS NOT NULL"),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -92,13 +100,15 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("attempts", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("failed_at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("purged_at", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_dead_letters_channel", "dead_letters", ["channel", "id"], unique=False)
     op.create_index("ix_dead_letters_message_id", "dead_letters", ["message_id", "recipient"], unique=True)
-    op.create_index("ix_dead_letters_reason", "dead_letters", ["reason", "id"], unique=False)
     op.create_index("ix_dead_letters_recipient", "dead_letters", ["recipient", "lane", "seq"], unique=False)
+    for name, columns, condition in LISTED:
+        where = sa.text(condition)
+        op.create_index(name, "dead_letters", columns, unique=False, sqlite_where=where, postgresql_where=where)
     op.create_table(
         "erasures",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -125,10 +135,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("expires_at", "message_id", name=op.f("pk_expiries")),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_expiries_message_id", "expiries", ["message_id"], unique=False)
     op.create_table(
         "replays",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("filter", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("after", sa.Text(), nullable=False),
         sa.Column("until", sa.Text(), nullable=False),
@@ -137,7 +150,6 @@ def upgrade() -> None:
         sa.Column("skipped", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("updated_at", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("leased_until", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
         sqlite_with_rowid=False,
     )
@@ -154,7 +166,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rings")),
     )
-    op.create_index("ix_rings_due_at", "rings", ["due_at"], unique=False)
+    op.create_index("ix_rings_due_at", "rings", ["lane", "due_at"], unique=False)
     op.create_index("ix_rings_user_id", "rings", ["user_id", "lane", "high"], unique=False)
     op.create_table(
         "scheduled",
@@ -220,9 +232,27 @@ def upgrade() -> None:
     op.add_column("stream_heads", sa.Column("run_low", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("stream_heads", sa.Column("rings", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.add_column("stream_heads", sa.Column("failed", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    # Lanes that were given up stay so; the others are rung for from where their acknowledgements end.
+    op.execute("UPDATE stream_heads SET run_low = CASE WHEN due_at IS NULL THEN seq ELSE acked END")
+    op.drop_column("stream_heads", "attempt")  # rings count their own
+    op.create_index(
+        "ix_states_status",
+        "states",
+        ["key"],
+        unique=False,
+        sqlite_where=sa.text("type = 'status'"),
+        postgresql_where=sa.text("type = 'status'"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_states_status",
+        table_name="states",
+        sqlite_where=sa.text("type = 'status'"),
+        postgresql_where=sa.text("type = 'status'"),
+    )
+    op.add_column("stream_heads", sa.Column("attempt", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.drop_column("stream_heads", "failed")
     op.drop_column("stream_heads", "rings")
     op.drop_column("stream_heads", "run_low")
@@ -253,6 +283,7 @@ def downgrade() -> None:
     op.drop_index("ix_rings_due_at", table_name="rings")
     op.drop_table("rings")
     op.drop_table("replays")
+    op.drop_index("ix_expiries_message_id", table_name="expiries")
     op.drop_table("expiries")
     op.drop_index(
         "ix_erasures_open",
@@ -261,10 +292,11 @@ def downgrade() -> None:
         postgresql_where=sa.text("state != 'done'"),
     )
     op.drop_table("erasures")
+    for name, _, condition in LISTED:
+        where = sa.text(condition)
+        op.drop_index(name, table_name="dead_letters", sqlite_where=where, postgresql_where=where)
     op.drop_index("ix_dead_letters_recipient", table_name="dead_letters")
-    op.drop_index("ix_dead_letters_reason", table_name="dead_letters")
     op.drop_index("ix_dead_letters_message_id", table_name="dead_letters")
-    op.drop_index("ix_dead_letters_channel", table_name="dead_letters")
     op.drop_table("dead_letters")
     op.drop_table("broadcast_heads")
     op.drop_table("broadcast_floors")

@@ -11,7 +11,7 @@ depends_on = None
 _CHANGING = ("conversations", "members", "stream_heads", "devices", "rings", "scheduled")
 _SHORT_LIVED = ("outbox", "idempotency_keys")
 _LONG = {"messages": "content", "outbox": "payload", "scheduled": "draft"}
-# Ten times as fast as PostgreSQL's own way, which takes a millisecond for the events of a large group of sends; a server
+# PostgreSQL's own way takes a millisecond for the events of a large group of sends, this one a tenth of that. A server
 # may have been built without it.
 _COMPRESS = """
 DO $$ BEGIN
@@ -58,7 +58,9 @@ def _partition(table: str, key: str, primary: str) -> None:
     indexes = bind.execute(sa.text(find), {"table": table}).scalars().all()
     sequence = bind.execute(sa.text("SELECT pg_get_serial_sequence(:table, 'id')"), {"table": table}).scalar_one()
     op.execute(f"ALTER TABLE {table} RENAME TO {whole}")
-    op.execute(f"CREATE TABLE {table} (LIKE {whole} INCLUDING DEFAULTS INCLUDING COMPRESSION) PARTITION BY RANGE ({key})")
+    op.execute(
+        f"CREATE TABLE {table} (LIKE {whole} INCLUDING DEFAULTS INCLUDING COMPRESSION) PARTITION BY RANGE ({key})"
+    )
     op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
     op.execute(f"INSERT INTO {table} SELECT * FROM {whole}")
     if sequence is not None:
