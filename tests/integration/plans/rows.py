@@ -66,7 +66,8 @@ FROM generate_series(0, 99999) n;
 INSERT INTO expiries (expires_at, message_id) SELECT {NOW} - 50000 + n, n FROM generate_series(0, 99999) n;
 
 INSERT INTO scheduled (id, scope, due_at, draft, state, created_at)
-SELECT 'later-' || n, 'b:shop-' || n % 1000, {NOW} - 50000 + n, '{{}}', CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'sent' END, 0
+SELECT 'later-' || n, 'b:shop-' || n % 1000, {NOW} - 50000 + n, '{{}}',
+    CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'sent' END, 0
 FROM generate_series(0, 99999) n;
 
 INSERT INTO subscriptions (user_id, channel, since, changed, from_be, from_bs, subscribed_at)
