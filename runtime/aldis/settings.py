@@ -145,6 +145,8 @@ class Settings(BaseSettings):
     database_url: str = Field(default_factory=lambda given: default_database_url(given["data_dir"]), repr=False)
     redis_url: SecretStr | None = None
     rabbitmq_url: Annotated[SecretStr, AfterValidator(_check_rabbitmq_url)] | None = None
+    database_read_url: str | None = Field(default=None, repr=False)
+    database_writers: int = Field(default=4, ge=1, le=64)
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, Words] = None

@@ -84,9 +84,9 @@ async def test_a_due_lane_is_claimed_by_one(store: Store) -> None:
     await store_messages(store, message(1), due=NOW)
     await store_messages(store, message(1, conversation=NEWS, sender=None), conversation=NEWS, lane="e", due=NOW - 5)
 
-    first, second, third = await asyncio.gather(*(due_lanes(store, limit=1) for _ in range(3)))
+    claimed = await asyncio.gather(*(due_lanes(store, limit=1) for _ in range(3)))
 
-    assert sorted([first, second, third]) == [[], [DueLane(BOB, "e", 0, 1, 0)], [DueLane(BOB, "s", 0, 1, 0)]]
+    assert sorted(claimed) == [[], [DueLane(BOB, "e", 0, 1, 0)], [DueLane(BOB, "s", 0, 1, 0)]]
 
 
 async def test_a_lane_is_not_due_before_its_time(store: Store) -> None:
@@ -485,7 +485,7 @@ async def test_records_age_by_kind(store: Store) -> None:
         assert await transaction.due_expiries(LATER * 2, 9) == [(LATER * 2, new.id)]
         assert await transaction.next_replay() == running
 
-    assert dropped == [4, 1, 0]
+    assert dropped in ([4, 1, 0], [3, 0, 0])  # attempts may go with their whole table
     assert await store.replay(first_id_at(NOW + 1)) is None
 
 

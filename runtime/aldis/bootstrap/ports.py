@@ -60,7 +60,14 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
     """Open them all; they close in reverse order."""
     clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_sql_store(settings.database_url, now_ms=clock.now_ms()))
+        store = await stack.enter_async_context(
+            open_sql_store(
+                settings.database_url,
+                now_ms=clock.now_ms(),
+                writers=settings.database_writers,
+                read_url=settings.database_read_url,
+            )
+        )
         doorbells = (
             await _redis_doorbells(stack, settings.redis_url.get_secret_value(), clock, metrics)
             if settings.redis_url is not None

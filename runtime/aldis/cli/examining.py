@@ -12,9 +12,10 @@ from typing import Any
 
 from aldis import __version__
 from aldis.adapters.sql.inspection import known_revisions
-from aldis.bootstrap import ask_broker, fetch_issuer_keys, inspect_database, is_served
+from aldis.adapters.sql.postgres_url import is_postgres_url
+from aldis.bootstrap import ask_broker, ask_database, fetch_issuer_keys, inspect_database, is_served
 from aldis.cli import folder
-from aldis.cli.checks import broker, configuration, database, jwks, machine, storage
+from aldis.cli.checks import broker, configuration, database, jwks, machine, postgres, storage
 from aldis.cli.checks import server as serving
 from aldis.cli.checks.finding import Finding, Outcome, fail, guarded
 from aldis.cli.checks.secret import check_secret
@@ -77,16 +78,23 @@ def _check_folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_database(settings: Settings, *, seconds: float | None) -> Iterator[Finding]:
-    path = folder.database_path(settings)
+    path, now_ms = folder.database_path(settings), int(time.time() * 1000)
+    if is_postgres_url(settings.database_url):
+        url = settings.database_url
+        yield from postgres.check_postgres(
+            ask=lambda: asyncio.run(ask_database(url)), revisions=known_revisions(), now_ms=now_ms
+        )
+        return
     if path is None:
-        yield fail("database", "ALDIS_DATABASE_URL names no SQLite file", "Begin it with sqlite:/// or leave it out.")
+        remedy = "Begin it with sqlite:/// or postgresql://, or leave it out."
+        yield fail("database", "ALDIS_DATABASE_URL names neither an SQLite file nor PostgreSQL", remedy)
         return
     check = partial(
         database.check_database,
         path,
         inspect=partial(inspect_database, seconds=seconds),
         revisions=known_revisions(),
-        now_ms=int(time.time() * 1000),
+        now_ms=now_ms,
     )
     yield from guarded("database", check)
 

@@ -222,8 +222,9 @@ class DeliveryRows(DeadLetterRows, Protocol):
     async def retire_records(self, messages_before: MessageId, records_before: int, limit: int) -> int:
         """Forget what has aged, up to `limit` rows of each kind; answer how many.
 
-        Records of attempts and finished replays older than `records_before` (Unix ms); expiries of messages older than
-        `messages_before`, which no lane holds any more; what senders were told of such messages.
+        Records of attempts (none where `keep_up` lets go of them) and finished replays older than `records_before`
+        (Unix ms); expiries of messages older than `messages_before`, which no lane holds any more; what senders were
+        told of such messages.
         """
         ...
 

@@ -11,7 +11,7 @@ from aldis.domain.errors import AldisError, Rejected
 from aldis.domain.ids import ConversationId, DeviceId, UserId
 from aldis.domain.receipts import ReadMark, Receipt
 from aldis.domain.status import Step
-from aldis.domain.streams import LANES, Batch, Source
+from aldis.domain.streams import LANES, Batch, Lane, Source
 from aldis.ports.deliveries import Range
 from aldis.ports.store import Move, State, Store, Transaction
 from aldis.services import news
@@ -80,6 +80,8 @@ async def store_moves(
             for move in read_moves
         ]
         states += await _tell_others(receipts, transaction)
+        if read_moves:  # what is rung for or fails in these lanes is decided before the reads, or knowing of them
+            await transaction.lock_lanes(_lanes_of(acknowledged, read_moves))
         moved = await transaction.advance_lanes(lane_moves(acknowledged))
         await _record(notes + moves + read_moves, transaction, now_ms, announces=announces)
         states += await close_acknowledged(acknowledged, moved, transaction)
@@ -137,6 +139,12 @@ async def _delivered(acknowledged: Sequence[Range], transaction: Transaction) ->
         )
         for heard in await transaction.heard(acknowledged)
     ]
+
+
+def _lanes_of(acknowledged: Sequence[Range], read_moves: Sequence[Move]) -> list[tuple[UserId, Lane]]:
+    """The lanes of acknowledgements, and both of each reader, for his message may lie in either."""
+    of_readers = [(move.user, lane) for move in read_moves for lane in LANES]
+    return [(of.user, of.lane) for of in acknowledged] + of_readers
 
 
 async def _read_marks(

@@ -63,7 +63,14 @@ def test_every_check_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
     table = page.partition("## What is wrong?")[2].partition("\n## ")[0]
 
-    assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == [*NAMES, "port", "jwks", "broker"]
+    assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == [
+        *NAMES,
+        "port",
+        "jwks",
+        "durability",
+        "connections",
+        "broker",
+    ]
 
 
 async def test_people_get_a_line_for_each_check(terminal: Terminal) -> None:

@@ -613,20 +613,21 @@ async def test_one_to_many_is_sent_in_parts(schedule: Schedule) -> None:
 
 
 @pytest.fixture
-async def driven(core: Core) -> AsyncIterator[tuple[Schedule, DrivenClock]]:
-    """A worker that loops on a clock which is moved by hand."""
+async def driven() -> AsyncIterator[tuple[Schedule, DrivenClock]]:
+    """A worker that loops on a clock which is moved by hand, over a database that takes next to no time."""
     clock = DrivenClock()
-    core.clock = clock  # type: ignore[assignment]  # nothing here reads more of it than its time
-    schedule = Schedule(core)
-    await schedule.give_key()
+    async with open_core() as core:
+        core.clock = clock  # type: ignore[assignment]  # nothing here reads more of it than its time
+        schedule = Schedule(core)
+        await schedule.give_key()
 
-    async def loop() -> None:
-        while True:
-            await schedule.worker.run_round()
+        async def loop() -> None:
+            while True:
+                await schedule.worker.run_round()
 
-    task = spawn(loop(), "scheduled")
-    yield schedule, clock
-    await cancel_and_wait(task)
+        task = spawn(loop(), "scheduled")
+        yield schedule, clock
+        await cancel_and_wait(task)
 
 
 @pytest.mark.parametrize("milliseconds", [1, 400, 499, 500, 1300, 59_999])

@@ -56,14 +56,18 @@ SELECT 'user-' || n % 10000, 's', 'acked', n / 10000, n / 10000 + 1, {NOW} - n F
 INSERT INTO outbox (topic, payload, created_at) SELECT 'topic', '', {NOW} FROM generate_series(1, 20000);
 
 INSERT INTO rings (user_id, lane, channel, low, high, attempt, due_at, started_at)
-SELECT 'user-' || n % 10000, 's', 'chat', n, n + 1, 1, {NOW} + n, 0 FROM generate_series(0, 49999) n;
+SELECT 'user-' || n % 10000, 's', 'chat', n / 10000, n / 10000 + 1, 1, {NOW} - 25000 + n, 0
+FROM generate_series(0, 49999) n;
 
 INSERT INTO dead_letters (id, message_id, recipient, channel, reason, lane, seq, attempts, failed_at)
 SELECT 'letter-' || n, n, 'user-' || n % 10000, 'channel-' || n % 100, 'expired', 's', n, 1, 0
 FROM generate_series(0, 99999) n;
 
+INSERT INTO expiries (expires_at, message_id) SELECT {NOW} - 50000 + n, n FROM generate_series(0, 99999) n;
+
 INSERT INTO scheduled (id, scope, due_at, draft, state, created_at)
-SELECT 'later-' || n, 'b:shop', {NOW} + n, '{{}}', CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'sent' END, 0
+SELECT 'later-' || n, 'b:shop-' || n % 1000, {NOW} - 50000 + n, '{{}}',
+    CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'sent' END, 0
 FROM generate_series(0, 99999) n;
 
 INSERT INTO subscriptions (user_id, channel, since, changed, from_be, from_bs, subscribed_at)

@@ -89,13 +89,12 @@ def literal(value: object) -> str:
 async def explain(probe: "asyncpg.Connection[asyncpg.Record]", statement: Statement) -> dict[str, Any]:
     """The plan as it is kept for all values, with what running it came to; nothing of that is kept."""
     given = f"({', '.join(literal(value) for value in statement.values)})" if statement.values else ""
-    async with probe.transaction():
-        await probe.execute(f"PREPARE probe AS {statement.text}")
-        try:
-            rows = await probe.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE probe{given}")
-        finally:
-            await probe.execute("DEALLOCATE probe")
+    await probe.execute(f"BEGIN; PREPARE probe AS {statement.text}")
+    try:
+        rows = await probe.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE probe{given}")
         return dict(json.loads(rows[0][0])[0]["Plan"])
+    finally:
+        await probe.execute("ROLLBACK; DEALLOCATE probe")
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,14 +12,19 @@ import pytest
 from aldis.domain.channels import Channel, ChannelType
 from aldis.domain.ids import ConversationId, DeviceId, UserId, broadcast_conversation_id
 from aldis.domain.messages import SendMessage, Stored
+from aldis.domain.retry import RetryPolicy
 from aldis.domain.streams import DELETED, LANES, MESSAGE, Priority
 from aldis.ports.store import Want
 from aldis.services.audience import Subscriptions
 from aldis.services.erase_user import erase_next, request_erasure
+from aldis.services.hand_out_rings import encode_rings
+from aldis.services.plan_rings import plan_rings
+from aldis.services.retry_contention import retry_contention
 from aldis.services.ring import Ringer
+from aldis.services.ring_due import ring_due
 from aldis.services.set_conversation import set_conversation
 from integration.core.commands import ALICE, BOB, CAROL, chat, notification, talk
-from integration.core.running_core import Core, open_core
+from integration.core.running_core import Core, HurriedClock, open_core
 from servers.postgres import PostgresServer
 
 USERS = tuple(UserId(f"user-{number}") for number in range(5))
@@ -89,10 +94,22 @@ class Bustle:
         await core.connect(self.dice.choice(USERS), self.dice.choice(("a", "b")))
 
     async def sweep(self, core: Core) -> None:
-        """Workers look after what is due and what leaves."""
+        """Workers look after what is due, what fails and what leaves."""
         now = core.clock.now_ms() + 10_000
-        async with core.store.begin() as transaction:
-            await transaction.claim_due_lanes(now, 10)
+        late = HurriedClock(now)
+        ringer = Ringer(presence=core.doorbell, backplane=core.doorbell)
+        await retry_contention(lambda: plan_rings(store=core.store, clock=late, policies={}), clock=late)
+        leased = await core.store.run(lambda transaction: transaction.lease_rings("s", now, now + 1, 10))
+        if leased:
+            once = RetryPolicy(max_attempts=1)
+            await ring_due(
+                encode_rings(leased),
+                store=core.store,
+                ringer=ringer,
+                clock=late,
+                metrics=core.metrics,
+                policies=lambda: {"chat": once},
+            )
         async with core.store.begin() as transaction:
             rows = await transaction.lease_outbox(now, now + 1, 10)
             await transaction.delete_outbox([row.id for row in rows])

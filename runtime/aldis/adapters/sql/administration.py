@@ -73,7 +73,9 @@ class AdministrationReads(ErasureReads):
         below = table.c.id < before if before is not None else true()
         along = select(table).where(below, *given[:1]).order_by(table.c.id.desc())
         hit = and_(true(), *given[1:])
-        looked = await self._read(lambda connection: look(connection, along, hit, limit=limit, window=AUDIT_WINDOW))
+        looked = await self._read_copy(
+            lambda connection: look(connection, along, hit, limit=limit, window=AUDIT_WINDOW)
+        )
         entries = [_to_entry(row) for row in looked.hits]
         return entries, looked.last.id if looked.last is not None else None
 
@@ -87,7 +89,7 @@ class AdministrationReads(ErasureReads):
         self, wanted: MessageFilter, place: SearchPlace, *, limit: int, window: int, now: int
     ) -> Found:
         """A bounded search."""
-        return await self._read(
+        return await self._read_copy(
             lambda connection: search_messages(
                 connection, self._dialect, wanted, place, limit=limit, window=window, now=now
             )

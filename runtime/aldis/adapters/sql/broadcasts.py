@@ -390,8 +390,8 @@ def _pages_heard(dialect: Dialect) -> TextClause:
         # All that is asked of `n` itself is in its index; the rest is looked up for edits and deletions alone.
         " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN broadcast_events o ON o.message_id = t.message_id"
         f" WHERE t.source = n.source AND t.seq = n.seq AND o.type IS NULL AND o.seq > {begin})"
-        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN messages x ON x.id = t.message_id"
-        " JOIN members l ON l.conversation_id = x.conversation_id AND l.user_id = w.user_id"
+        " OR EXISTS (SELECT 1 FROM broadcast_events t JOIN members l ON l.user_id = w.user_id"
+        " AND l.conversation_id = (SELECT x.conversation_id FROM messages x WHERE x.id = t.message_id)"
         " WHERE t.source = n.source AND t.seq = n.seq AND l.from_seq < t.conversation_seq)) ORDER BY n.seq LIMIT :most"
     )
     if dialect.has_lateral:

@@ -30,6 +30,10 @@ class Engine(Protocol):
         """Run `work`, which only reads, outside a transaction."""
         ...
 
+    async def read_copy(self, work: Work[T]) -> T:
+        """The same, by a copy of the database if there is one that has all; for what is long and seldom."""
+        ...
+
     async def keep_up(self, now: int, *, records_before: int) -> None:
         """Make tables ahead of their time, and drop those that hold only older records; see the port."""
         ...

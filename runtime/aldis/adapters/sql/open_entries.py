@@ -32,8 +32,9 @@ def count_failed(dialect: Dialect) -> TextClause:
 
 def _count(dialect: Dialect, column: str) -> TextClause:
     # Never below nothing: an erasure sets it there before the rows themselves go.
+    rows = dialect.rows("user_id", "lane", "more:int")
     return text(
         f"UPDATE stream_heads SET {column} = CASE WHEN {column} + w.more > 0 THEN {column} + w.more ELSE 0 END FROM "
-        f"{dialect.rows('user_id', 'lane', 'more:int')} w"
+        f"{dialect.held('stream_heads', rows, 'user_id', 'source=lane')} w"
         " WHERE stream_heads.user_id = w.user_id AND stream_heads.source = w.lane"
     )

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
+import structlog
 
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect
@@ -19,6 +20,7 @@ from aldis.adapters.sql.postgres_dialect import PostgresDialect
 from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS, is_lost, is_moved, translate_commit, translated
 from aldis.adapters.sql.postgres_migrate import migrate_postgres
 from aldis.adapters.sql.postgres_pool import LIMITS, PLANS, PostgresPool, open_pool
+from aldis.adapters.sql.postgres_replica import Behind, PostgresReplica
 from aldis.adapters.sql.postgres_upkeep import keep_partitions
 from aldis.adapters.sql.postgres_url import parse_postgres_url
 from aldis.domain.errors import AldisError, Unavailable
@@ -31,6 +33,8 @@ OTHER_WRITERS = 4  # moves, connections of devices, workers
 READERS = 6
 ROLLBACK_SECONDS = 2.0  # then the connection is given up
 
+log = structlog.get_logger(__name__)
+
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 T = TypeVar("T")
@@ -40,11 +44,19 @@ class PostgresEngine:
     """An open database."""
 
     def __init__(
-        self, *, writing: PostgresPool, reading: PostgresPool, epoch: str, has_pooler: bool, writers: int
+        self,
+        *,
+        writing: PostgresPool,
+        reading: PostgresPool,
+        replica: PostgresReplica | None,
+        epoch: str,
+        has_pooler: bool,
+        writers: int,
     ) -> None:
         self.dialect: Dialect = PostgresDialect()
         self.epoch = epoch
         self.writers = writers
+        self.replica = replica
         self._writing = writing
         self._reading = reading
         self._has_pooler = has_pooler
@@ -83,6 +95,14 @@ class PostgresEngine:
             if not is_lost(error.__cause__):
                 raise
             return await self._read(work)
+
+    async def read_copy(self, work: Work[T]) -> T:
+        """By a replica; whatever keeps it from answering, the primary does."""
+        if self.replica is not None:
+            with suppress(Behind), translated():
+                async with self.replica.connection() as driver:
+                    return await work(PostgresConnection(driver, self._statements))
+        return await self.read(work)
 
     async def _read(self, work: Work[T]) -> T:
         async with self._telling(self._reading), self._reading.connection() as driver:
@@ -155,14 +175,34 @@ async def _outcome(driver: "PoolConnectionProxy[Record]") -> str | Exception:
 
 
 @asynccontextmanager
-async def open_postgres_engine(url: str, *, now_ms: int, writers: int) -> AsyncGenerator[PostgresEngine]:
-    """Bring the schema up to date and open the database. Raises `AldisError` when it cannot be used."""
+async def open_postgres_engine(
+    url: str, *, now_ms: int, writers: int, read_url: str | None = None
+) -> AsyncGenerator[PostgresEngine]:
+    """Bring the schema up to date and open the database, and copies of it that `read_url` names.
+
+    Raises `AldisError` when it cannot be used; copies may be away.
+    """
     parsed = parse_postgres_url(url)
-    epoch = await migrate_postgres(parsed, now_ms)
-    async with (
-        open_pool(parsed, size=writers + OTHER_WRITERS, settings=LIMITS | PLANS) as writing,
-        open_pool(parsed, size=READERS, settings=LIMITS | PLANS) as reading,
-    ):
+    migrated = await migrate_postgres(parsed, now_ms)
+    if migrated.is_lax:
+        log.warning(
+            "synchronous_commit_is_off", remedy="set it on for this role; our own sessions do, without a pooler"
+        )
+    settings = LIMITS | PLANS | ({"synchronous_commit": "on"} if migrated.is_lax else {})
+    async with AsyncExitStack() as stack:
+        size = writers + OTHER_WRITERS
+        writing = await stack.enter_async_context(open_pool(parsed, size=size, settings=settings))
+        reading = await stack.enter_async_context(open_pool(parsed, size=READERS, settings=settings))
+        replica = None
+        if read_url is not None:
+            copies = parse_postgres_url(read_url, sessions="prefer-standby")
+            pool = await stack.enter_async_context(open_pool(copies, size=READERS, settings=settings, least=0))
+            replica = PostgresReplica(replica=pool, primary=reading)
         yield PostgresEngine(
-            writing=writing, reading=reading, epoch=epoch, has_pooler=parsed.has_pooler, writers=writers
+            writing=writing,
+            reading=reading,
+            replica=replica,
+            epoch=migrated.epoch,
+            has_pooler=parsed.has_pooler,
+            writers=writers,
         )

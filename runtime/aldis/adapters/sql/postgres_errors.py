@@ -4,13 +4,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import asyncpg
+import structlog
 
 from aldis.domain.errors import AldisError, Unavailable
 from aldis.ports.store import Contention, OutcomeUnknown, Unstorable
 
 CONTENTION_MS = 20
+
+log = structlog.get_logger(__name__)
 _LOST_A_RACE = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 _READ_ONLY = "25006"
+_OUR_FAULT = ("0A", "42", "XX")  # what is not there, is not allowed, or should not be
 _FAILED_DATA = ("22", "23")  # the classes: what a value is, what a constraint forbids
 _LOST = ("08", "57P")  # connections that fail, servers that go or come
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -37,6 +41,8 @@ def translate(error: Exception) -> AldisError:
         return Unavailable("the database takes no writes now")
     if state.startswith("53"):
         return Unavailable("the database has no room or no connection left")
+    if state.startswith(_OUR_FAULT):
+        log.error("statement_refused", state=state, reason=str(error))  # it names tables and columns, never values
     return Unavailable("the database does not answer")
 
 

@@ -4,6 +4,7 @@ This is the only place where SQLAlchemy's own asynchronous engine is used: Alemb
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import asyncpg
 from alembic.util import CommandError
@@ -27,8 +28,15 @@ TURN = 0x616C646973  # "aldis": the number of the lock that whoever migrates hol
 _SETTINGS: Mapping[str, str] = {"client_min_messages": "warning"}
 
 
-async def migrate_postgres(url: PostgresUrl, now_ms: int) -> str:
-    """Bring the schema to the newest version; answer the epoch. Raises `AldisError` when that cannot be done."""
+class Migrated(NamedTuple):
+    """The installation's epoch, and whether commits here are answered before they are on the disk."""
+
+    epoch: str
+    is_lax: bool
+
+
+async def migrate_postgres(url: PostgresUrl, now_ms: int) -> Migrated:
+    """Bring the schema to the newest version. Raises `AldisError` when that cannot be done."""
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         arguments = connect_arguments(url, _SETTINGS)
@@ -46,7 +54,7 @@ async def migrate_postgres(url: PostgresUrl, now_ms: int) -> str:
         await engine.dispose()
 
 
-def _in_turn(connection: Connection, now_ms: int) -> str:
+def _in_turn(connection: Connection, now_ms: int) -> Migrated:
     for setting in (
         f"SET LOCAL statement_timeout = {TURN_MS}",
         f"SELECT pg_advisory_xact_lock({TURN})",
@@ -58,7 +66,8 @@ def _in_turn(connection: Connection, now_ms: int) -> str:
     for of, start in missing((name for _, name in connection.execute(text(PARTS))), now_ms):
         for statement in make(of, start):
             connection.execute(text(statement))
-    return epoch
+    is_lax = connection.execute(text("SHOW synchronous_commit")).scalar_one() == "off"
+    return Migrated(epoch, is_lax)
 
 
 def _reason(error: Exception) -> str:

@@ -23,6 +23,7 @@ LOCK_MS = 5_000
 IDLE_IN_TRANSACTION_MS = 15_000  # a process that was frozen gives its locks back
 ANSWER_SECONDS = 12.0  # for a statement, when the server says nothing at all
 CACHED_STATEMENTS = 300  # a connection
+PLANNED_SECONDS = 60  # until a plan is made anew: it may have been made for a table that was empty then
 QUERIES = 1_000_000  # then a connection is replaced, so that none grows for ever
 IDLE_SECONDS = 300.0  # until a connection that nobody needs is closed
 
@@ -74,11 +75,13 @@ class PostgresPool:
 
 
 @asynccontextmanager
-async def open_pool(url: PostgresUrl, *, size: int, settings: Mapping[str, str]) -> AsyncGenerator[PostgresPool]:
-    """A pool, with one connection made to see that it can be."""
+async def open_pool(
+    url: PostgresUrl, *, size: int, settings: Mapping[str, str], least: int = 1
+) -> AsyncGenerator[PostgresPool]:
+    """A pool, with `least` connections made to see that they can be."""
     pool = asyncpg.create_pool(
         **connect_arguments(url, settings),
-        min_size=1,
+        min_size=least,
         max_size=size,
         connection_class=_Connection,
         max_inactive_connection_lifetime=IDLE_SECONDS,
@@ -96,7 +99,7 @@ def connect_arguments(url: PostgresUrl, settings: Mapping[str, str]) -> dict[str
     pooled = {"statement_cache_size": 0, "server_settings": {"application_name": url.settings["application_name"]}}
     own = {
         "statement_cache_size": CACHED_STATEMENTS,
-        "max_cached_statement_lifetime": 0,  # for ever: a connection's statements are always the same few
+        "max_cached_statement_lifetime": PLANNED_SECONDS,
         "server_settings": {**settings, **url.settings},
     }
     return {

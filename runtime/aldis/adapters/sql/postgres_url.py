@@ -62,8 +62,8 @@ def is_postgres_url(url: str) -> bool:
     return url.startswith(SCHEMES)
 
 
-def parse_postgres_url(url: str) -> PostgresUrl:
-    """Read a URL. Raises `AldisError` that says what is wrong with it."""
+def parse_postgres_url(url: str, *, sessions: str = "read-write") -> PostgresUrl:
+    """Read a URL; `sessions` is what is wanted of a server unless it says so. Raises `AldisError` for what is wrong."""
     user, password, hosts, database, query = _split(url)
     given = _parameters(query)
     password = given.pop("password", password) or None
@@ -72,7 +72,7 @@ def parse_postgres_url(url: str) -> PostgresUrl:
     fallback = given.pop("fallback_application_name", "aldis")
     settings = {"application_name": given.pop("application_name", fallback), **_settings(given.pop("options", ""))}
     has_pooler = _is_pooled(given.pop("pooler", None))
-    if given.setdefault("target_session_attrs", "read-write") not in _SESSIONS:
+    if given.setdefault("target_session_attrs", sessions) not in _SESSIONS:
         raise _wrong(f"target_session_attrs must be one of {', '.join(sorted(_SESSIONS))}")
     login = f"{user}@" if user else ""
     return PostgresUrl(

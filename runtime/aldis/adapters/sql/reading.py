@@ -20,14 +20,18 @@ class Reading(Protocol):
         """Run `recipe` on a connection for reading."""
         ...
 
-    async def _all(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
+    async def _read_copy(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
+        """The same where a copy of the database will do; it has all that was committed before, too."""
+        ...
+
+    async def _all(self, statement: Select[*tuple[Any, ...]], *, copy: bool = False) -> Sequence[Row[Any]]:
         """All rows of a query."""
 
         async def read(connection: Executing) -> Sequence[Row[Any]]:
             rows: Sequence[Row[Any]] = (await connection.execute(statement)).all()
             return rows
 
-        return await self._read(read)
+        return await (self._read_copy(read) if copy else self._read(read))
 
     async def _first(self, statement: Select[*tuple[Any, ...]]) -> Row[Any] | None:
         """The first row of a query."""

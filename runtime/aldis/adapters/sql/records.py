@@ -40,7 +40,8 @@ class Records(Part):
         """Each kind along an index or the order of its key, oldest first."""
         attempts, expiries, states, replays = schema.attempts, schema.expiries, schema.states, schema.replays
         oldest = select(attempts.c.id, attempts.c.at).order_by(attempts.c.id).limit(limit)
-        aged = [identifier for identifier, at in await self._connection.execute(oldest) if at < records_before]
+        rows = () if self._dialect.has_partitions else await self._connection.execute(oldest)
+        aged = [identifier for identifier, at in rows if at < records_before]
         if aged:
             await self._connection.execute(delete(attempts).where(attempts.c.id.in_(aged)))
         is_status = states.c.type == literal_column("'status'")  # as the index says it

@@ -18,10 +18,8 @@ Place = tuple[UserId, Lane, int]
 
 
 def _renew(dialect: Dialect) -> TextClause:
-    return text(
-        f"UPDATE messages SET expires_at = w.until FROM {dialect.rows('which', 'until:int')} w"
-        " WHERE messages.id = w.which"
-    )
+    rows = dialect.held("messages", dialect.rows("which", "until:int"), "id=which")
+    return text(f"UPDATE messages SET expires_at = w.until FROM {rows} w WHERE messages.id = w.which")
 
 
 def _renewals(dialect: Dialect) -> TextClause:

@@ -72,7 +72,7 @@ class RevisionReads(Reading):
         if before is not None and after is None:
             statement = statement.where(table.c.seq < before)
         order = table.c.seq if after is not None else table.c.seq.desc()
-        replies = [to_message(row) for row in await self._all(statement.order_by(order))]
+        replies = [to_message(row) for row in await self._all(statement.order_by(order), copy=True)]
         is_in = root.seq > low and (before is None or after is not None or root.seq < before)
         first = [root] if is_in else []
         return ([*first, *replies] if after is not None else [*replies, *first])[:limit]

@@ -33,8 +33,8 @@ def _lock_lanes(dialect: Dialect) -> TextClause:
 
 
 def _advance_lanes(dialect: Dialect) -> TextClause:
-    rows = dialect.rows("user_id", "lane", "low:int", "high:int")
     # Where the range joins what was acknowledged or looked at before, nothing is left in between; else it stays due.
+    rows = dialect.rows("user_id", "lane", "low:int", "high:int")
     joins = "(w.low <= stream_heads.acked OR w.low <= stream_heads.run_low OR w.low <= stream_heads.floor)"
     return text(
         f"UPDATE stream_heads SET acked = CASE WHEN w.high > stream_heads.acked AND {joins} THEN w.high"
@@ -47,12 +47,12 @@ def _advance_lanes(dialect: Dialect) -> TextClause:
 
 
 def _claim_due_lanes(dialect: Dialect) -> TextClause:
-    is_due = "due_at IS NOT NULL AND due_at <= :now"
     return text(
-        "UPDATE stream_heads SET due_at = NULL WHERE (user_id, source) IN"
-        f" (SELECT h.user_id, h.source FROM stream_heads h WHERE {is_due} ORDER BY h.due_at"
-        f" LIMIT :most{dialect.leasing('h')}) AND {is_due}"
-        " RETURNING user_id, source, run_low, acked, floor, seq, rings"
+        "WITH due AS MATERIALIZED (SELECT user_id, source FROM stream_heads WHERE due_at IS NOT NULL AND due_at <= :now"
+        f" ORDER BY due_at LIMIT :most{dialect.leasing('stream_heads')})"
+        " UPDATE stream_heads SET due_at = NULL FROM due"
+        " WHERE stream_heads.user_id = due.user_id AND stream_heads.source = due.source"
+        " RETURNING stream_heads.user_id, stream_heads.source, run_low, acked, floor, seq, rings"
     )
 
 
@@ -98,10 +98,10 @@ def _shorten_rings(dialect: Dialect) -> TextClause:
 
 def _lease_rings(dialect: Dialect) -> TextClause:
     return text(
-        "UPDATE rings SET due_at = :until WHERE id IN"
-        " (SELECT r.id FROM rings r WHERE r.lane = :lane AND r.due_at <= :now ORDER BY r.due_at"
-        f" LIMIT :most{dialect.leasing('r')}) AND due_at <= :now"
-        " RETURNING id, user_id, lane, channel, low, high, attempt"
+        "WITH due AS MATERIALIZED (SELECT id FROM rings WHERE lane = :lane AND due_at <= :now"
+        f" ORDER BY due_at LIMIT :most{dialect.leasing('rings')})"
+        " UPDATE rings SET due_at = :until FROM due WHERE rings.id = due.id"
+        " RETURNING rings.id, user_id, lane, channel, low, high, attempt"
     )
 
 

@@ -127,6 +127,10 @@ class SqliteEngine:
             answer: T = await in_thread(self._reader_threads, lambda: self._read(work))
             return answer
 
+    async def read_copy(self, work: Work[T]) -> T:
+        """There is no copy."""
+        return await self.read(work)
+
     def _read(self, work: Work[T]) -> T:
         with self._translated(), self._reader.connect() as connection:
             return drive(work(InlineConnection(connection)))

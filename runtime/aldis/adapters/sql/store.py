@@ -83,6 +83,9 @@ class SqlStore(
     async def _read(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
         return await self._engine.read(recipe)
 
+    async def _read_copy(self, recipe: Callable[[Executing], Coroutine[Any, Any, T]]) -> T:
+        return await self._engine.read_copy(recipe)
+
     async def keep_up(self, now: int, *, records_before: int) -> None:
         """As the engine does it."""
         await self._engine.keep_up(now, records_before=records_before)
@@ -141,7 +144,7 @@ class SqlStore(
         archived: bool | None = None,
     ) -> list[ConversationRow]:
         """A page of a user's conversations."""
-        return await self._read(
+        return await self._read_copy(
             lambda connection: reads.read_conversation_rows(
                 connection, self._dialect, user, kind, before, limit, archived=archived
             )
@@ -151,7 +154,7 @@ class SqlStore(
         self, conversation: ConversationId, *, before: int | None, after: int | None, above: int = 0, limit: int
     ) -> list[Message]:
         """A page of a conversation."""
-        return await self._read(
+        return await self._read_copy(
             lambda connection: reads.read_history(
                 connection, conversation, before=before, after=after, above=above, limit=limit
             )
@@ -202,17 +205,20 @@ def _declared() -> Select[Any]:
 
 
 @asynccontextmanager
-async def open_sql_store(url: str, *, now_ms: int, writers: int = WRITERS) -> AsyncGenerator[SqlStore]:
+async def open_sql_store(
+    url: str, *, now_ms: int, writers: int = WRITERS, read_url: str | None = None
+) -> AsyncGenerator[SqlStore]:
     """Bring the schema up to date and open the store: `sqlite:///file`, or `postgresql://` as libpq writes it.
 
-    `writers` is how many groups of sends are stored at once, where a database can do that.
+    `writers` is how many groups of sends are stored at once, where a database can do that; `read_url` names PostgreSQL
+    replicas for reads that are long.
 
     Raises `AldisError` when the URL is neither, or the database cannot be used or is of a newer version.
     """
     if is_postgres_url(url):
         from aldis.adapters.sql.postgres_engine import open_postgres_engine  # noqa: PLC0415 - slow to import, rarely used
 
-        async with open_postgres_engine(url, now_ms=now_ms, writers=writers) as postgres:
+        async with open_postgres_engine(url, now_ms=now_ms, writers=writers, read_url=read_url) as postgres:
             yield SqlStore(postgres)
     elif url.startswith("sqlite:"):
         async with open_sqlite_engine(url, now_ms=now_ms) as sqlite:
