@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aldis.domain.channels import CHAT, ChatPolicies, ChatPolicy, WhoMayChat
-from aldis.domain.errors import AldisError, Rejected
+from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
 from aldis.domain.retry import DEFAULT_RETRY, RetryPolicies
@@ -32,18 +32,21 @@ class _Group:
     commands: Sequence[SendMessage]
     answers: dict[int, Stored | AldisError] = field(default_factory=dict)
     repeats: dict[int, int] = field(default_factory=dict)  # index of a repeat -> index of the first
+    rivals: dict[int, int] = field(default_factory=dict)  # index of another body under a key -> index of the first
     existing: set[ConversationId] = field(default_factory=set)  # of those that must be there already
 
     def open(self) -> list[tuple[int, SendMessage]]:
-        """Those not yet answered and no repeats."""
+        """Those not yet answered, no repeats and no rivals."""
         return [
             (index, command)
             for index, command in enumerate(self.commands)
-            if index not in self.answers and index not in self.repeats
+            if index not in self.answers and index not in self.repeats and index not in self.rivals
         ]
 
     def finish(self) -> list[Stored | AldisError]:
-        """All answers in order; a repeat gets the first one's, marked as such."""
+        """All answers in order; a repeat gets the first one's, marked as such, and a rival what that leaves for it."""
+        for rival, first in self.rivals.items():
+            self.answers.setdefault(rival, _beside(self.answers[first]))
         for repeat, first in self.repeats.items():
             answer = self.answers[first]
             if isinstance(answer, Stored):
@@ -90,16 +93,16 @@ async def check_sends(
 
 
 def _collapse(group: _Group) -> None:
-    """Mark the repeats inside the group; one with another body is refused."""
+    """Mark the repeats inside the group, and those with another body: what is stored says which of them is wrong."""
     first: dict[tuple[str, str], int] = {}
     for index, command in enumerate(group.commands):
         keys = command.keys
         holders = [first[key] for key in keys if key in first]
-        earlier = [group.commands[holder] for holder in holders]
+        others = [h for h in holders if _differ(command, group.commands[h])]
         if not holders:
             first.update(dict.fromkeys(keys, index))
-        elif any(_mismatch(command, other.fingerprint, other.request_key) for other in earlier):
-            group.answers[index] = _mismatch_error()
+        elif others:
+            group.rivals[index] = others[-1]
         else:
             group.repeats[index] = holders[-1]
 
@@ -197,6 +200,11 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
         if holders:
             group.answers[index] = _repeat_of(command, holders[-1], stored)
             unused += [key for key in keys if key not in held]
+    for index in group.rivals:
+        command = group.commands[index]
+        holder = held.get(command.keys[-1])  # the request key, about which they differ
+        if holder is not None:
+            group.answers[index] = _repeat_of(command, holder, stored)
     if unused:
         await transaction.release_keys(unused)
 
@@ -272,6 +280,17 @@ def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, 
 def _mismatch(command: SendMessage, fingerprint: str | None, request_key: str | None) -> bool:
     same_key = command.request_key is not None and command.request_key == request_key
     return same_key and command.fingerprint != fingerprint
+
+
+def _differ(command: SendMessage, other: SendMessage) -> bool:
+    return _mismatch(command, other.fingerprint, other.request_key)
+
+
+def _beside(first: Stored | AldisError) -> AldisError:
+    """The answer to another body under the key of `first`, if nothing was stored under it before."""
+    if isinstance(first, Stored) and not first.duplicate:
+        return _mismatch_error()
+    return Unavailable("another request with this Idempotency-Key was just answered: send this one again")
 
 
 def _mismatch_error() -> Rejected:
