@@ -6,6 +6,7 @@ stored is found by bisection and fails alone. After the commit the gateways are 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
@@ -103,10 +104,9 @@ class GroupCommitter:
         return answers
 
     def _count(self, group: Sequence[SendMessage], answers: Sequence[Stored | AldisError]) -> None:
-        for command, answer in zip(group, answers, strict=True):
-            if not isinstance(answer, Stored):
-                continue
-            if answer.duplicate:
-                self._metrics.messages_duplicate.inc()
-            else:
-                self._metrics.messages_accepted.labels(kind=command.kind.value, lane=command.lane).inc()
+        told = zip(group, answers, strict=True)
+        stored = [(command, answer.duplicate) for command, answer in told if isinstance(answer, Stored)]
+        fresh = Counter((command.kind, command.lane) for command, is_duplicate in stored if not is_duplicate)
+        for (kind, lane), count in fresh.items():
+            self._metrics.messages_accepted.labels(kind=kind.value, lane=lane).inc(count)
+        self._metrics.messages_duplicate.inc(len(stored) - fresh.total())
