@@ -6,6 +6,7 @@ Each message passes what a single send passes, in the same order; one that is re
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -104,8 +105,9 @@ class _Batch:
 
     async def run(self) -> None:
         """Check, store and answer all of them."""
-        self._keep(self._check_recipients())
-        self._keep(take_in_turn(self.request, self.caller, [place.cost for place in self.open], self.api))
+        self._keep(self._check_recipients([place.cost for place in self.open]))
+        costs = [place.cost for place in self.open]
+        self._keep(take_in_turn(self.request, self.caller, costs, self.api))
         await self._limit_channels()
         await self._compose()
         await self._send([place for place in self.open if place.draft.send_at is None])
@@ -118,18 +120,18 @@ class _Batch:
 
     def _keep(self, refusals: Iterable[Rejected | Unavailable | None]) -> None:
         """Answer those of the open messages that have a refusal."""
-        judged = list(zip(self.open, refusals, strict=True))
-        for place, refusal in judged:
-            if refusal is not None:
+        kept: list[_Place] = []
+        for place, refusal in zip(self.open, refusals, strict=True):
+            if refusal is None:
+                kept.append(place)
+            else:
                 self._refuse(place.index, refusal)
-        self.open = [place for place, refusal in judged if refusal is None]
+        self.open = kept
 
-    def _check_recipients(self) -> Iterable[Rejected | None]:
-        left = self.api.limits.batch_recipients
-        for place in self.open:
-            left -= place.cost
-            words = f"a batch goes to at most {self.api.limits.batch_recipients} recipients in all"
-            yield Rejected("too_large", words, field="to.users") if left < 0 else None
+    def _check_recipients(self, costs: Sequence[int]) -> Iterable[Rejected | None]:
+        most = self.api.limits.batch_recipients
+        refusal = Rejected("too_large", f"a batch goes to at most {most} recipients in all", field="to.users")
+        return [refusal if total > most else None for total in accumulate(costs)]
 
     async def _limit_channels(self) -> None:
         """Take from the limits of the channels that backends send into; each channel's messages keep their order."""

@@ -7,7 +7,7 @@ compares the two.
 
 import json
 import re
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from aldis.services.compose import MAX_CLIENT_ID, MAX_EXPIRES_IN, Draft
 T = TypeVar("T")
 
 REQUEST_KEY = "Idempotency-Key"
+TARGETS = 4  # that a message may have, and it has one
 MAX_ODD_BYTES = 1024 * 1024  # of a body that only Python's own reader takes, which makes up to 20 times as much of it
 _is_name = re.compile(rf"[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}").fullmatch
 _is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
@@ -56,10 +57,10 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}
     to: _To
     content: _Text | _Json
     client_id: str
-    kind: Literal["chat", "notification"] | None = None
+    kind: Kind | None = None
     channel: str | None = None
     from_: _From | None = None
-    priority: Literal["urgent", "high", "normal", "low"] | None = None
+    priority: Priority | None = None
     expires_in: int | None = None
     reply_to: str | None = None
     send_at: str | None = None
@@ -137,19 +138,15 @@ def _read(item: _Item | None, limits: RequestLimits) -> Draft | None:
 
 def _is_right(item: _Item) -> bool:
     """Whether all is as `schemas.SendBody` wants it."""
-    to, expires_in = item.to, item.expires_in
-    users, single = to.users, [name for name in (to.user, to.channel) if name is not None]
-    named = [*single, *(users or ()), *(() if item.channel is None else (item.channel,))]
-    if item.from_ is not None:
-        named.append(item.from_.user)
-    uuids = [each for each in (to.conversation, item.reply_to) if each is not None]
+    to = item.to
     return (
-        len(single) + (users is not None) + (to.conversation is not None) == 1
-        and users != []
+        (to.user, to.users, to.conversation, to.channel).count(None) == TARGETS - 1
         and _is_client_id(item.client_id) is not None
-        and all(map(_is_name, named))
-        and all(map(_is_uuid, uuids))
-        and (expires_in is None or 1 <= expires_in <= MAX_EXPIRES_IN)
+        and all(name is None or _is_name(name) for name in (to.user, to.channel, item.channel))
+        and all(each is None or _is_uuid(each) for each in (to.conversation, item.reply_to))
+        and (to.users is None or (bool(to.users) and all(map(_is_name, to.users))))
+        and (item.from_ is None or _is_name(item.from_.user) is not None)
+        and (item.expires_in is None or 1 <= item.expires_in <= MAX_EXPIRES_IN)
     )
 
 
@@ -165,10 +162,10 @@ def _draft_of(item: _Item, limits: RequestLimits) -> Draft:
         to_users=tuple(to.users) if to.users is not None else None,
         to_conversation=to.conversation,
         to_channel=to.channel,
-        kind=Kind(item.kind) if item.kind is not None else None,
+        kind=item.kind,
         channel=item.channel,
         from_user=item.from_.user if item.from_ is not None else None,
-        priority=Priority(item.priority) if item.priority is not None else None,
+        priority=item.priority,
         expires_in=item.expires_in,
         reply_to=item.reply_to,
         client_id=item.client_id,

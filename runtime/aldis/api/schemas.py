@@ -307,17 +307,17 @@ class SentBroadcast(Given):
 class SentOfScheduled(Given):
     """A message that was sent when it was due."""
 
-    message_id: str
-    conversation_id: str
-    seq: int
-    created_at: str
+    message_id: Uuid
+    conversation_id: Uuid
+    seq: Position
+    created_at: Time
 
 
 class ScheduledReceipt(Given):
     """A send that waits for its time; repeated later, it also tells what became of it."""
 
-    scheduled_id: str
-    send_at: str
+    scheduled_id: Uuid
+    send_at: Time
     duplicate: bool
     state: Literal["waiting", "failed", "sent", "cancelled"]
     messages: list[SentOfScheduled] | None = None
@@ -349,15 +349,15 @@ class ScheduledFrom(Given):
 class ScheduledAnswer(Given):
     """A scheduled send as its backend sees it. Of one that was sent only the messages are left."""
 
-    scheduled_id: str
-    send_at: str
+    scheduled_id: Uuid
+    send_at: Time
     state: Literal["waiting", "failed", "sent"]
     reason: ScheduledReason | None
     to: ScheduledTo | None
     channel: str | None
     from_: ScheduledFrom | None = Field(default=None, alias="from")
     client_id: str | None
-    created_at: str | None
+    created_at: Time | None
     messages: list[SentOfScheduled] | None = None
 
 
@@ -368,20 +368,39 @@ class ScheduledAnswers(Given):
     next: str | None
 
 
-class BatchResult(Given):
-    """The answer to one message of a batch: its `index`, the `status` that it would have had alone, and that answer."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
+class BatchPlace(Given):
+    """Which message of a batch it was, and the status that it would have had alone."""
 
     index: int
     status: int
-    error: ErrorOfOne | None = None
+
+
+class BatchSentOne(SentOne, BatchPlace):
+    """A message of a batch that is committed."""
+
+
+class BatchSentSeveral(SentSeveral, BatchPlace):
+    """A message of a batch to several recipients."""
+
+
+class BatchSentBroadcast(SentBroadcast, BatchPlace):
+    """A message of a batch to all who hear a channel."""
+
+
+class BatchScheduled(ScheduledReceipt, BatchPlace):
+    """A message of a batch that waits for its time."""
+
+
+class BatchRefused(BatchPlace):
+    """A message of a batch that was refused; the `field` of its error begins with its place."""
+
+    error: ErrorOfOne
 
 
 class BatchAnswer(Given):
     """One result for each message, in their order."""
 
-    results: list[BatchResult]
+    results: list[BatchSentOne | BatchSentSeveral | BatchSentBroadcast | BatchScheduled | BatchRefused]
 
 
 class UserSender(Given):

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from aldis.cli import admin
+from aldis.cli.backends import scheduled
 from aldis.cli.completing import complete_channel
 from aldis.cli.failures import Answering
-from aldis.cli.options import AsJson, DataDir, Url, read_duration, read_name
+from aldis.cli.options import AsJson, DataDir, Url, read_duration, read_moment, read_name
 from aldis.domain.streams import Priority
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app.add_typer(admin.keys, name="key")
 app.add_typer(admin.channels, name="channel")
 app.add_typer(admin.users, name="user")
 app.add_typer(admin.dead_letters, name="dead-letter")
+app.add_typer(scheduled, name="scheduled")
 
 
 def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
@@ -142,6 +144,12 @@ def send(
     client_id: Annotated[
         str | None, typer.Option(metavar="ID", help="The same id sends the same message only once.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            parser=read_moment, metavar="TIME", help="Send it then: 2026-11-24T08:00:00Z, or 10m from now. Needs a key."
+        ),
+    ] = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -152,9 +160,13 @@ def send(
     """
     if (as_user is None) == (channel is None):
         raise typer.BadParameter("say who sends: either --as USER or --channel CHANNEL")
+    if at is not None and (channel is None or key is None):
+        raise typer.BadParameter("--at is for backends: say --channel, and --key with a key that is valid then, too")
     from aldis.cli import sending
 
-    order = sending.Order(to=to, text=text, as_user=as_user, channel=channel, priority=priority, client_id=client_id)
+    order = sending.Order(
+        to=to, text=text, as_user=as_user, channel=channel, priority=priority, client_id=client_id, at=at
+    )
     sending.send(order, key=key, server=url, data_dir=data_dir, as_json=as_json)
 
 

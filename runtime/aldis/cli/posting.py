@@ -64,11 +64,11 @@ def pause_seconds(attempt: int, told: float | None, uniform: Callable[[float, fl
 
 
 def read_answer(response: httpx2.Response, url: str) -> dict[str, Any]:
-    """The answer, when the message is sent. Raises `Failed` with what the server says, when it is not."""
+    """The answer, when the message is sent or scheduled. Raises `Failed` with what the server says, when it is not."""
     if not response.is_success:
         raise Failed(read_problem(response, url))
     answer = _read_object(response)
-    if "message_id" not in answer:
+    if "message_id" not in answer and "scheduled_id" not in answer:
         raise Failed(f"{url} does not answer like Aldis")
     return answer
 

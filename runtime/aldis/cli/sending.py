@@ -28,16 +28,17 @@ class Order:
     channel: str | None = None
     priority: Priority | None = None
     client_id: str | None = None
+    at: str | None = None
 
 
 def send(order: Order, *, key: str | None, server: Server | None, data_dir: Path | None, as_json: bool) -> None:
-    """Send, and print the id of the message, or the whole answer."""
+    """Send, and print the id of the message, or of the scheduled send, or the whole answer."""
     settings = folder.load(data_dir)
     answer = asyncio.run(_send(order, key, folder.find_server(settings, server), settings))
     if as_json:
         print_json(answer)
     else:
-        print(escape(str(answer.get("message_id"))), flush=True)
+        print(escape(str(answer.get("message_id", answer.get("scheduled_id")))), flush=True)
 
 
 async def _send(order: Order, key: str | None, server: Server, settings: Settings) -> dict[str, Any]:
@@ -67,10 +68,12 @@ def build_body(order: Order, text: str) -> dict[str, Any]:
     """What is posted."""
     notification = {"kind": "notification", "channel": order.channel} if order.channel is not None else {}
     urgency = {"priority": order.priority.value} if order.priority is not None else {}
+    time = {"send_at": order.at} if order.at is not None else {}
     return {
         "to": {"user": order.to},
         "content": {"type": "text", "text": text},
         "client_id": order.client_id if order.client_id is not None else str(uuid.uuid4()),
         **notification,
         **urgency,
+        **time,
     }

@@ -1,10 +1,14 @@
 """Content: what a message may carry, checked and brought into its one JSON form."""
 
 import json
+from json.encoder import encode_basestring
 
 from aldis.domain.errors import Rejected
 
 MAX_CONTENT_BYTES = 32 * 1024  # of the JSON of a text or of structured data
+_to_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode  # `dumps` makes one a call
 MAX_DEPTH = 32  # levels of nesting; deeper documents are a trap for recursive readers
 
 
@@ -12,13 +16,21 @@ def text_content(text: str, *, limit: int = MAX_CONTENT_BYTES, field: str = "con
     """The JSON of a text. Raises `Rejected` for an empty, oversized or unencodable one."""
     if not text:
         raise Rejected("bad_request", "the text is empty", field=field)
-    return _encode({"type": "text", "text": text}, limit, field)
+    if "\0" in text:
+        raise _nul(field)
+    return _checked(f'{{"type":"text","text":{encode_basestring(text)}}}', limit, field)
 
 
 def json_content(value: object, *, limit: int = MAX_CONTENT_BYTES, field: str = "content.data") -> bytes:
     """The JSON of structured data. Raises `Rejected` when it is too large, too deep or not JSON."""
     _check_depth(value, field)
-    return _encode({"type": "json", "data": value}, limit, field)
+    try:
+        encoded = _to_json({"type": "json", "data": value})
+    except (ValueError, TypeError) as error:
+        raise _no_text(field) from error
+    if "\0" in _strings(value):
+        raise _nul(field)
+    return _checked(encoded, limit, field)
 
 
 def check_content_size(content: bytes, limit: int, field: str = "content") -> None:
@@ -29,15 +41,21 @@ def check_content_size(content: bytes, limit: int, field: str = "content") -> No
         )
 
 
-def _encode(value: object, limit: int, field: str) -> bytes:
+def _checked(encoded: str, limit: int, field: str) -> bytes:
     try:
-        encoded = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except (UnicodeEncodeError, ValueError, TypeError) as error:
-        raise Rejected("bad_request", "the content is not valid JSON text (UTF-8, no NaN)", field=field) from error
-    if "\0" in _strings(value):
-        raise Rejected("bad_request", "the content holds a NUL character", field=field)
-    check_content_size(encoded, limit, field)
-    return encoded
+        content = encoded.encode()
+    except UnicodeEncodeError as error:
+        raise _no_text(field) from error
+    check_content_size(content, limit, field)
+    return content
+
+
+def _no_text(field: str) -> Rejected:
+    return Rejected("bad_request", "the content is not valid JSON text (UTF-8, no NaN)", field=field)
+
+
+def _nul(field: str) -> Rejected:
+    return Rejected("bad_request", "the content holds a NUL character", field=field)
 
 
 def _strings(value: object) -> str:

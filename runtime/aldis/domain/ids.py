@@ -21,6 +21,8 @@ MessageId = NewType("MessageId", str)
 ConversationId = NewType("ConversationId", str)
 
 MAX_NAME = 128  # characters of a caller's own id
+NOISE_BYTES = 10  # of an id: 74 bits are used
+DRAWN = 256  # numbers fetched at once
 _NAME = re.compile(rf"[A-Za-z0-9._:@-]{{1,{MAX_NAME}}}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CONVERSATIONS = uuid.UUID("b1c0f7a4-52f7-5e0c-9d2e-5a1d6f0c8a11")  # the namespace of conversation ids, fixed for ever
@@ -40,9 +42,32 @@ def check_uuid(value: str, field: str) -> str:
     return value
 
 
+class _Noise:
+    """Random numbers of 80 bits, fetched from the system many at a time: asking for each costs more than its id."""
+
+    def __init__(self) -> None:
+        self._drawn: list[int] = []  # a list gives each of its numbers to one thread only
+        os.register_at_fork(after_in_child=self._drawn.clear)  # two processes must not share any
+
+    def __call__(self) -> int:
+        try:
+            return self._drawn.pop()
+        except IndexError:
+            first, *more = self._draw()
+            self._drawn += more
+            return first
+
+    def _draw(self) -> list[int]:
+        drawn = os.urandom(NOISE_BYTES * DRAWN)
+        return [int.from_bytes(drawn[at : at + NOISE_BYTES]) for at in range(0, len(drawn), NOISE_BYTES)]
+
+
+_noise = _Noise()
+
+
 def new_id(now_ms: int) -> str:
     """A UUIDv7 of `now_ms` (Unix milliseconds) and 74 random bits."""
-    noise = int.from_bytes(os.urandom(10))
+    noise = _noise()
     value = (now_ms << 80) | (7 << 76) | ((noise >> 68) << 64) | (2 << 62) | (noise & ((1 << 62) - 1))
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

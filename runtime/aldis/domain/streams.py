@@ -4,6 +4,7 @@
 jumps; `r` the user's state, of which only the newest row of a key counts. Order holds within a source, never across.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
@@ -69,7 +70,7 @@ class Batch:
 
     user: UserId
     source: Source
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     at: int = 0  # Unix ms when its first message was accepted; 0 where it does not matter
 
     @property

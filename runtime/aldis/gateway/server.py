@@ -22,6 +22,7 @@ from aldis.telemetry.tasks import spawn
 BACKLOG = 4096  # handshakes that may wait: everybody comes back at once after a fault
 FRAME_ROOM = 4  # bytes of a frame for each of a content: a client may write what is not ASCII as six characters
 HTTP_GRACE = 10  # seconds for requests that are under way
+IDLE_SECONDS = 75  # for an HTTP connection; longer than pools of clients and load balancers keep one (5 to 60)
 
 
 class DrainingServer(uvicorn.Server):
@@ -112,5 +113,6 @@ def build_config(app: object, *, host: str, port: int, content_bytes: int) -> uv
         log_config=None,
         server_header=False,
         proxy_headers=False,  # uvicorn would believe any client of this machine; see `domain/addresses.py`
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=HTTP_GRACE,
     )

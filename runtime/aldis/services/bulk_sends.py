@@ -11,8 +11,8 @@ from typing import Protocol
 from aldis.domain.errors import Rejected, Unavailable
 from aldis.domain.messages import SendMessage, Stored
 
-SLICE = 200  # sends handed over together: as many as a group stores
-ROOM = 400  # sends of all slices that are with the committer: one group being stored, and the next one
+SLICE = 400  # sends handed over together: as many as a group stores
+ROOM = 800  # sends of all slices that are with the committer: one group being stored, and the next one
 
 
 class Committer(Protocol):

@@ -6,6 +6,7 @@ stored is found by bisection and fails alone. After the commit the gateways are 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
@@ -22,7 +23,7 @@ from aldis.services.ring import Ringer
 from aldis.services.store_group import store_group
 from aldis.telemetry.metrics import Metrics
 
-GROUP = 200  # sends in one transaction: beyond this a group costs latency and gains no rate
+GROUP = 400  # sends in one transaction: 200 more than that would cost 25 ms of everybody's time for a few per cent
 WAITING = 20_000  # sends queued a shard: a few seconds of work; beyond this the sender is told to come back
 
 
@@ -103,10 +104,9 @@ class GroupCommitter:
         return answers
 
     def _count(self, group: Sequence[SendMessage], answers: Sequence[Stored | AldisError]) -> None:
-        for command, answer in zip(group, answers, strict=True):
-            if not isinstance(answer, Stored):
-                continue
-            if answer.duplicate:
-                self._metrics.messages_duplicate.inc()
-            else:
-                self._metrics.messages_accepted.labels(kind=command.kind.value, lane=command.lane).inc()
+        told = zip(group, answers, strict=True)
+        stored = [(command, answer.duplicate) for command, answer in told if isinstance(answer, Stored)]
+        fresh = Counter((command.kind, command.lane) for command, is_duplicate in stored if not is_duplicate)
+        for (kind, lane), count in fresh.items():
+            self._metrics.messages_accepted.labels(kind=kind.value, lane=lane).inc(count)
+        self._metrics.messages_duplicate.inc(len(stored) - fresh.total())

@@ -3,14 +3,15 @@
 Made once per message and spliced with each receiver's position, so that a message to many costs one encoding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import overload
 
 import msgspec
 
 from aldis.domain.ids import UserId, rfc3339
 from aldis.domain.messages import Message, Sender
 from aldis.domain.receipts import Receipt
-from aldis.domain.streams import MESSAGE, EventType
+from aldis.domain.streams import MESSAGE, Event, EventType
 from aldis.services import news
 
 _encode = msgspec.json.Encoder().encode
@@ -41,6 +42,51 @@ def message_json(message: Message, now_ms: int) -> bytes:
             edited_at=_time(message.edited_at),
         )
     )
+
+
+class Rendering:
+    """The body of a new message's event, made when somebody is there to read it, and once for all of them."""
+
+    __slots__ = ("_body", "_message", "_now_ms")
+
+    def __init__(self, message: Message, now_ms: int) -> None:
+        self._message = message
+        self._now_ms = now_ms
+        self._body: bytes | None = None
+
+    def body(self) -> bytes:
+        """The bytes."""
+        if self._body is None:
+            self._body = message_event(message_json(self._message, self._now_ms))
+        return self._body
+
+
+class LaterEvents(Sequence[Event]):
+    """Events by position, rendering and whether they are own. Of those who are nowhere connected none is rendered."""
+
+    __slots__ = ("_made", "_places")
+
+    def __init__(self, places: Sequence[tuple[int, Rendering, bool]]) -> None:
+        self._places = places
+        self._made: tuple[Event, ...] | None = None
+
+    def _all(self) -> tuple[Event, ...]:
+        if self._made is None:
+            self._made = tuple(Event(position, rendering.body(), own) for position, rendering, own in self._places)
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._all())
 
 
 def sender_view(sender: Sender) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from aldis.domain.channels import ChatPolicies
-from aldis.domain.errors import AldisError, Rejected
+from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import MessageId
 from aldis.domain.messages import SendMessage, request_keys
 from aldis.domain.scheduling import ScheduledId, ScheduledState, new_scheduled_id, refuse_time
@@ -57,13 +57,17 @@ class _Group:
     ids: Sequence[ScheduledId]
     answers: dict[int, Scheduled | AldisError] = field(default_factory=dict)
     repeats: dict[int, int] = field(default_factory=dict)
+    rivals: dict[int, int] = field(default_factory=dict)  # those with another body under the key of an earlier one
 
     def open(self) -> list[tuple[int, ScheduleSend]]:
-        """Those not yet answered and no repeats."""
-        return [(i, send) for i, send in enumerate(self.sends) if i not in self.answers and i not in self.repeats]
+        """Those not yet answered, no repeats and no rivals."""
+        others = self.answers.keys() | self.repeats.keys() | self.rivals.keys()
+        return [(index, send) for index, send in enumerate(self.sends) if index not in others]
 
     def finish(self) -> list[Scheduled | AldisError]:
-        """All answers in order."""
+        """All answers in order; a rival gets what the first one's leaves for it."""
+        for rival, first in self.rivals.items():
+            self.answers.setdefault(rival, _beside(self.answers[first]))
         for repeat, first in self.repeats.items():
             answer = self.answers[first]
             self.answers[repeat] = answer._replace(duplicate=True) if isinstance(answer, Scheduled) else answer
@@ -131,14 +135,15 @@ def _row(send: ScheduleSend, identifier: ScheduledId, created_ms: int) -> Schedu
 
 
 def _collapse(group: _Group) -> None:
-    """Mark the repeats inside the group; one with another body is refused."""
+    """Mark the repeats inside the group, and those with another body: what is stored says which of them is wrong."""
     first: dict[tuple[str, str], int] = {}
     for index, send in enumerate(group.sends):
         holders = [first[key] for key in send.keys if key in first]
+        others = [holder for holder in holders if _differs(send.draft, group.sends[holder].draft)]
         if not holders:
             first.update(dict.fromkeys(send.keys, index))
-        elif any(_differs(send.draft, group.sends[holder].draft) for holder in holders):
-            group.answers[index] = _mismatch()
+        elif others:
+            group.rivals[index] = others[-1]
         else:
             group.repeats[index] = holders[-1]
 
@@ -146,6 +151,13 @@ def _collapse(group: _Group) -> None:
 def _differs(draft: Draft, earlier: Draft) -> bool:
     same_key = draft.request_key is not None and draft.request_key == earlier.request_key
     return same_key and draft.fingerprint != earlier.fingerprint
+
+
+def _beside(first: Scheduled | AldisError) -> AldisError:
+    """The answer to another body under the key of `first`, if the key did not stand for anything before."""
+    if isinstance(first, Scheduled) and not first.duplicate:
+        return _mismatch()
+    return Unavailable("another request with this Idempotency-Key was just answered: send this one again")
 
 
 def _mismatch() -> Rejected:
@@ -169,6 +181,11 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
         if holders:
             group.answers[index] = _repeat_of(send.draft, holders[-1], is_message=holders[-1].message_id in sent)
             unused += [key for key in send.keys if key not in held]
+    for index in group.rivals:
+        send = group.sends[index]
+        holder = held.get(send.keys[-1])  # the request key, about which they differ
+        if holder is not None:
+            group.answers[index] = _repeat_of(send.draft, holder, is_message=holder.message_id in sent)
     await transaction.release_keys(unused)
 
 

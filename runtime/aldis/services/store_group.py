@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aldis.domain.channels import CHAT, ChatPolicies, ChatPolicy, WhoMayChat
-from aldis.domain.errors import AldisError, Rejected
+from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Kind, Message, SendMessage, Stored
 from aldis.domain.retry import DEFAULT_RETRY, RetryPolicies
-from aldis.domain.streams import Batch, Broadcast, Event, Source
+from aldis.domain.streams import Batch, Broadcast, Source
 from aldis.ports.relations import Pair
 from aldis.ports.store import Conversation, Growth, KeyClaim, KeyHolder, LaneEntry, Store, Transaction
 from aldis.services.broadcasting import Announcement, put_broadcasts
-from aldis.services.render import fact_of, message_event, message_json, value_json
+from aldis.services.render import LaterEvents, Rendering, fact_of, value_json
 
 CLIENT_KEY_MS = 30 * 24 * 3600 * 1000  # as long as a phone's outbox may sleep
 REQUEST_KEY_MS = 24 * 3600 * 1000
@@ -32,18 +32,25 @@ class _Group:
     commands: Sequence[SendMessage]
     answers: dict[int, Stored | AldisError] = field(default_factory=dict)
     repeats: dict[int, int] = field(default_factory=dict)  # index of a repeat -> index of the first
+    rivals: dict[int, int] = field(default_factory=dict)  # index of another body under a key -> index of the first
     existing: set[ConversationId] = field(default_factory=set)  # of those that must be there already
+    keys: Sequence[list[tuple[str, str]]] = field(init=False)  # of each command
+
+    def __post_init__(self) -> None:
+        self.keys = [command.keys for command in self.commands]
 
     def open(self) -> list[tuple[int, SendMessage]]:
-        """Those not yet answered and no repeats."""
+        """Those not yet answered, no repeats and no rivals."""
         return [
             (index, command)
             for index, command in enumerate(self.commands)
-            if index not in self.answers and index not in self.repeats
+            if index not in self.answers and index not in self.repeats and index not in self.rivals
         ]
 
     def finish(self) -> list[Stored | AldisError]:
-        """All answers in order; a repeat gets the first one's, marked as such."""
+        """All answers in order; a repeat gets the first one's, marked as such, and a rival what that leaves for it."""
+        for rival, first in self.rivals.items():
+            self.answers.setdefault(rival, _beside(self.answers[first]))
         for repeat, first in self.repeats.items():
             answer = self.answers[first]
             if isinstance(answer, Stored):
@@ -90,16 +97,16 @@ async def check_sends(
 
 
 def _collapse(group: _Group) -> None:
-    """Mark the repeats inside the group; one with another body is refused."""
+    """Mark the repeats inside the group, and those with another body: what is stored says which of them is wrong."""
     first: dict[tuple[str, str], int] = {}
     for index, command in enumerate(group.commands):
-        keys = command.keys
+        keys = group.keys[index]
         holders = [first[key] for key in keys if key in first]
-        earlier = [group.commands[holder] for holder in holders]
+        others = [h for h in holders if _differ(command, group.commands[h])]
         if not holders:
             first.update(dict.fromkeys(keys, index))
-        elif any(_mismatch(command, other.fingerprint, other.request_key) for other in earlier):
-            group.answers[index] = _mismatch_error()
+        elif others:
+            group.rivals[index] = others[-1]
         else:
             group.repeats[index] = holders[-1]
 
@@ -183,8 +190,8 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
             command.fingerprint if key.startswith("h:") else None,
             now_ms + (REQUEST_KEY_MS if key.startswith("h:") else CLIENT_KEY_MS),
         )
-        for _, command in group.open()
-        for scope, key in command.keys
+        for index, command in group.open()
+        for scope, key in group.keys[index]
     }
     held = await transaction.claim_keys(list(claims.values()))
     if not held:
@@ -192,11 +199,16 @@ async def _claim(group: _Group, transaction: Transaction, now_ms: int) -> None:
     stored = await transaction.messages(sorted({holder.message_id for holder in held.values()}))
     unused: list[tuple[str, str]] = []
     for index, command in group.open():
-        keys = command.keys
+        keys = group.keys[index]
         holders = [held[key] for key in keys if key in held]
         if holders:
             group.answers[index] = _repeat_of(command, holders[-1], stored)
             unused += [key for key in keys if key not in held]
+    for index in group.rivals:
+        command = group.commands[index]
+        holder = held.get(command.keys[-1])  # the request key, about which they differ
+        if holder is not None:
+            group.answers[index] = _repeat_of(command, holder, stored)
     if unused:
         await transaction.release_keys(unused)
 
@@ -223,7 +235,7 @@ async def _permit(
             group.existing.add(command.conversation_id)  # for those who follow in this group
             continue
         group.answers[index] = may_not_write("to.user" if command.members is not None else "to.conversation")
-        unused += command.keys
+        unused += group.keys[index]
     if unused:
         await transaction.release_keys(unused)
 
@@ -272,6 +284,17 @@ def _repeat_of(command: SendMessage, holder: KeyHolder, stored: dict[MessageId, 
 def _mismatch(command: SendMessage, fingerprint: str | None, request_key: str | None) -> bool:
     same_key = command.request_key is not None and command.request_key == request_key
     return same_key and command.fingerprint != fingerprint
+
+
+def _differ(command: SendMessage, other: SendMessage) -> bool:
+    return _mismatch(command, other.fingerprint, other.request_key)
+
+
+def _beside(first: Stored | AldisError) -> AldisError:
+    """The answer to another body under the key of `first`, if nothing was stored under it before."""
+    if isinstance(first, Stored) and not first.duplicate:
+        return _mismatch_error()
+    return Unavailable("another request with this Idempotency-Key was just answered: send this one again")
 
 
 def _mismatch_error() -> Rejected:
@@ -361,25 +384,24 @@ async def _store_entries(
     due: dict[tuple[UserId, Source], int] = {}
     for message in messages:
         answer_by = now_ms + retries.get(message.channel, DEFAULT_RETRY).initial_ms
+        lane = message.lane
         for user in conversations[message.conversation_id].members:
-            key = (user, message.lane)
+            key = (user, lane)
             counts[key] += 1
             if user != message.sender.user:
                 due[key] = min(due.get(key, answer_by), answer_by)
     heads = await transaction.extend_sources(counts, due)
     following = {key: head - counts[key] for key, head in heads.items()}
     entries: list[LaneEntry] = []
-    events: dict[tuple[UserId, Source], list[Event]] = {}
+    events: dict[tuple[UserId, Source], list[tuple[int, Rendering, bool]]] = {}
     for message in messages:
-        body = message_event(message_json(message, now_ms))  # once, whoever gets it
+        lane, rendering = message.lane, Rendering(message, now_ms)  # once, whoever gets it
         for user in conversations[message.conversation_id].members:
-            key = (user, message.lane)
+            key = (user, lane)
             following[key] = position = following[key] + 1
             own = user == message.sender.user
-            entries.append(
-                LaneEntry(user, message.lane, position, message.id, message.conversation_id, message.seq, own)
-            )
-            events.setdefault(key, []).append(Event(position, body, own))
+            entries.append(LaneEntry(user, lane, position, message.id, message.conversation_id, message.seq, own))
+            events.setdefault(key, []).append((position, rendering, own))
     await transaction.insert_entries(entries)
     at = messages[0].created_at
-    return [Batch(user, source, tuple(of_lane), at) for (user, source), of_lane in events.items()]
+    return [Batch(user, source, LaterEvents(of_lane), at) for (user, source), of_lane in events.items()]

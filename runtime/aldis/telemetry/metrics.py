@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-GROUP_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # the committer closes a group at 200, a bulk call may bring 500
+GROUP_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 400, 500)  # a group of sends is closed at 400, one of moves at 500
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 DELIVERY_SECONDS = (*SECONDS, 30, 60, 300)  # a device that was away reads what was written minutes ago
 

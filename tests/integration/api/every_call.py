@@ -46,6 +46,7 @@ BEYOND_SCHEMAS = {  # right by its schema, and refused all the same: what a sche
     ("send_message", "to.users"),  # twice the same
     ("get_history", None),  # two places at once
     ("admin_purge_dead_letters", None),  # all of them, without saying so
+    ("admin_purge_dead_letters", "all"),
     ("subscribe", "channel"),  # nobody subscribes to a chat
     ("unsubscribe", "channel"),
     ("put_block", "user"),  # oneself

@@ -102,6 +102,23 @@ async def test_messages_and_tokens_have_the_documented_shapes(
     assert token["user"] == "sue"
 
 
+async def test_scheduled_sends_have_the_documented_shapes(
+    terminal: Terminal, shapes: dict[str, tuple[str, list[str]]]
+) -> None:
+    """What is scheduled is listed and taken back, by the same id."""
+    await answer(terminal, "channel", "apply", "-", stdin=json.dumps(CHANNEL))
+    key = (await answer(terminal, "key", "create", "later"))["key"]
+    text = ("--to", "sue", "--text", "hi")
+    sent = await answer(terminal, "send", "--channel", "shapes", "--key", key, *text, "--at", "1h")
+    listed = await answer(terminal, "scheduled", "list", "--key", key)
+    cancelled = await answer(terminal, "scheduled", "cancel", sent["scheduled_id"], "--key", key)
+
+    check(shapes, "scheduled list", listed)
+    check(shapes, "scheduled cancel", cancelled)
+    assert list(sent) == ["scheduled_id", "send_at", "duplicate", "state"]
+    assert listed[0]["scheduled_id"] == cancelled["scheduled_id"] == sent["scheduled_id"]
+
+
 async def test_an_erasure_has_the_documented_shape(
     terminal: Terminal, shapes: dict[str, tuple[str, list[str]]]
 ) -> None:

@@ -1,5 +1,6 @@
 """Sends become stored messages: once each, in order, with an answer each, whatever the database does."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -112,12 +113,44 @@ async def test_a_request_key_with_another_body_is_refused(core: Core, together: 
     assert (await core.head(BOB, "s")).seq == 1
 
 
+async def test_a_wrong_body_does_not_spoil_the_repeats_that_come_with_it(core: Core) -> None:
+    """What was stored under the key decides, not what stands first in a group."""
+    (first,) = await core.store_all(keyed(body="one"))
+
+    answers = await core.send(keyed(body="two"), keyed(body="one"), keyed(body="three"), keyed(body="one"))
+
+    again = replace(first, duplicate=True)
+    assert [answers[1], answers[3]] == [again, again]
+    assert [code(answers[0]), code(answers[2])] == ["idempotency_mismatch"] * 2
+    assert (await core.head(BOB, "s")).seq == 1
+
+
+async def test_a_refused_send_does_not_take_its_key_from_those_that_come_with_it(core: Core) -> None:
+    """It holds none; who came with another body under it is asked to come again, and is stored then."""
+    refused = replace(keyed(body="one"), reply_to=UNKNOWN)
+    together = await core.send(refused, keyed(body="two"))
+    (again,) = await core.store_all(keyed(body="two"))
+
+    assert code(together[0]) == "not_found"
+    assert isinstance(together[1], Unavailable)
+    assert (again.seq, again.duplicate) == (1, False)
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_mismatch_is_seen_beside_a_repeated_client_id(core: Core, together: bool) -> None:
     """A known client id does not hide that the request key was used with another body."""
     commands = [chat(client_id="c"), keyed(body="one"), keyed(body="two", client_id="c")]
     answers = await core.send(*commands) if together else [(await core.send(each))[0] for each in commands]
 
+    assert code(answers[2]) == "idempotency_mismatch"
+
+
+async def test_a_mismatch_is_seen_beside_a_client_id_from_before(core: Core) -> None:
+    """Also where that comes once more in the same group, and the request key is new with it."""
+    await core.store_all(chat(client_id="c"))
+    answers = await core.send(chat(client_id="c"), keyed(body="one"), keyed(body="two", client_id="c"))
+
+    assert [answer.duplicate for answer in answers[:2] if isinstance(answer, Stored)] == [True, False]
     assert code(answers[2]) == "idempotency_mismatch"
 
 

@@ -196,6 +196,29 @@ async def test_equal_requests_make_one(schedule: Schedule, together: bool) -> No
     assert await schedule.send_due() == 1
 
 
+async def test_a_wrong_body_does_not_spoil_the_right_one_beside_it(schedule: Schedule) -> None:
+    """What is stored under a key decides, not who comes first in a group."""
+    right, wrong = notice(request_key="r1", fingerprint="one"), notice(request_key="r1", fingerprint="two")
+    (first,) = await schedule.schedule(right)
+
+    refused, again = await schedule.ask(wrong, right)
+
+    assert code(refused) == "idempotency_mismatch"
+    assert again == Scheduled(first, duplicate=True)
+
+
+async def test_beside_one_that_is_refused_another_body_is_asked_to_come_again(schedule: Schedule) -> None:
+    """The one that is refused holds no key."""
+    late = notice(at=START_MS - DAY_MS, request_key="r1", fingerprint="one")
+    other = notice(request_key="r1", fingerprint="two")
+
+    refused, beside = await schedule.ask(late, other)
+
+    assert code(refused) == "bad_request"
+    assert isinstance(beside, Unavailable)
+    assert await schedule.schedule(other)
+
+
 async def test_a_client_id_is_of_a_send_or_of_a_scheduled_one(schedule: Schedule) -> None:
     """Whichever came first keeps it; the other is told whose it is."""
     (stored,) = await schedule.core.store_all(chat(client_id="sent", sender=ALICE))

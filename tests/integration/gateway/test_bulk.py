@@ -97,7 +97,7 @@ async def test_a_body_that_is_too_large_is_refused_while_it_comes(server: Server
             await http.post(BATCH, content=endless.stream())
 
     assert problem(single) == (413, "too_large")
-    assert endless.given < 4 * LIMIT
+    assert endless.given < 10 * LIMIT  # the limit, what is dropped after the answer, and what the kernel buffers
 
 
 async def stream(size: int) -> AsyncIterator[bytes]:

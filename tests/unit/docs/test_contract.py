@@ -128,13 +128,14 @@ def test_the_fields_that_a_row_names_are_all_that_there_are(cells: list[str]) ->
 # -- examples ---------------------------------------------------------------------------------------------------
 
 
-def test_every_example_of_a_message_is_one() -> None:
+def test_every_example_is_what_it_shows() -> None:
     """The blocks of JSON on the page."""
     blocks = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 
     assert blocks
-    for block in blocks:
-        check_value({"$ref": "#/components/schemas/Message"}, json.loads(block), "the page")
+    for block in map(json.loads, blocks):
+        name = "Batch" if "results" in block else "Message"
+        check_value({"$ref": f"#/components/schemas/{name}"}, block, "the page")
 
 
 def frames_in(text: str) -> Iterator[Json]:

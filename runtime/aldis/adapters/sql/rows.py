@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from aldis.adapters.sql import schema
 from aldis.domain.callers import ApiKey, Scope
 from aldis.domain.channels import Audience, Channel, ChannelType, ChatPolicy, History, WhoMayChat
 from aldis.domain.cursors import Positions
@@ -63,23 +64,28 @@ def to_message(row: Iterable[Any]) -> Message:
 
 def from_message(message: Message) -> dict[str, Any]:
     """The row of a message."""
-    return {
-        "id": message.id,
-        "conversation_id": message.conversation_id,
-        "seq": message.seq,
-        "kind": message.kind.value,
-        "channel": message.channel,
-        "sender_user": message.sender.user,
-        "sender_backend": message.sender.backend,
-        "client_id": message.client_id,
-        "content": message.content.decode() if message.content is not None else None,
-        "gone": message.gone.value if message.gone is not None else None,
-        "priority": message.priority.value,
-        "reply_to": message.reply_to,
-        "thread_id": message.thread_id,
-        "expires_at": message.expires_at,
-        "edited_at": message.edited_at,
-    }
+    return dict(zip(schema.messages.c.keys(), values_of(message), strict=True))
+
+
+def values_of(message: Message) -> tuple[Any, ...]:
+    """The row of a message by place, in the table's order."""
+    return (
+        message.id,
+        message.conversation_id,
+        message.seq,
+        message.kind,
+        message.channel,
+        message.sender.user,
+        message.sender.backend,
+        message.client_id,
+        message.content.decode() if message.content is not None else None,
+        message.gone.value if message.gone is not None else None,
+        message.priority,
+        message.reply_to,
+        message.thread_id,
+        message.expires_at,
+        message.edited_at,
+    )
 
 
 def to_conversations(

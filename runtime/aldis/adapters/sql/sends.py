@@ -8,7 +8,7 @@ from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect, as_rows
 from aldis.adapters.sql.part import Part
-from aldis.adapters.sql.rows import from_message, to_conversations, to_message
+from aldis.adapters.sql.rows import to_conversations, to_message, values_of
 from aldis.domain.ids import ConversationId, MessageId, UserId
 from aldis.domain.messages import Message
 from aldis.domain.streams import MESSAGE, LaneHead, Source
@@ -123,7 +123,7 @@ class Sends(Part):
         """Insert the free ones, read the holders of the others."""
         if not claims:
             return {}
-        taken = {(scope, key) for scope, key in await self._run(_claim, sorted(claims))}
+        taken = {(scope, key) for scope, key in (await self._run(_claim, sorted(claims))).all()}
         held = [(claim.scope, claim.key) for claim in claims if (claim.scope, claim.key) not in taken]
         if not held:
             return {}
@@ -147,7 +147,7 @@ class Sends(Part):
         rows = [
             (of.id, of.kind, of.channel, more, last_message_id, of.broadcast) for of, more, last_message_id in ordered
         ]
-        heads = {ConversationId(row[0]): int(row[1]) for row in await self._run(_extend_conversations, rows)}
+        heads = {ConversationId(row[0]): int(row[1]) for row in (await self._run(_extend_conversations, rows)).all()}
         new = [growth.conversation for growth in ordered if heads[growth.conversation.id] == growth.more]
         if new:
             await self._run(_add_members, [(c.id, user) for c in new for user in sorted(c.members)])
@@ -165,12 +165,12 @@ class Sends(Part):
         if not counts:
             return {}
         rows = [(*key, more, due.get(key)) for key, more in sorted(counts.items())]
-        return {(row[0], row[1]): int(row[2]) for row in await self._run(_extend_sources, rows)}
+        return {(row[0], row[1]): int(row[2]) for row in (await self._run(_extend_sources, rows)).all()}
 
     async def insert_messages(self, messages: Sequence[Message]) -> None:
         """Store rows."""
         if messages:
-            await self._run(_insert_messages, [tuple(from_message(message).values()) for message in messages])
+            await self._run(_insert_messages, [values_of(message) for message in messages])
 
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
