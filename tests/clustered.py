@@ -1,58 +1,76 @@
 """A production in small for tests, with the face of `served.Server`: two gateways, a worker, and a proxy before them.
 
-    async with clustered(stack, tmp_path) as server:
+    async with clustered(servers, tmp_path) as server:
         ...server.url, server.ws_url, server.token("alice"), await server.kill(), await server.start()
 
 The servers below (PostgreSQL, RabbitMQ, Redis) are the run's own; database, virtual host and Redis database are this
-cluster's. `kill` ends one process at random with SIGKILL, and `start` starts what does not run.
+cluster's. `kill` ends one process at random with SIGKILL, and `start` starts what does not run. With `--cluster`, every
+test that asks for `served` gets one of these.
 """
 
 import asyncio
+import os
 import random
 import secrets
-import sys
-import time
-from asyncio.subprocess import DEVNULL, PIPE
+import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from aldis.services.authenticate import sign_token
-from served import HOME, OPEN_THROTTLE, ServerFailed
+from aldis.settings import Settings, load_settings
+from served import HOME, OPEN_THROTTLE, Server
 from servers.aldis import AldisServer
 from servers.guard import Guard
+from servers.postgres import PostgresServer
 from servers.proxy import ProxyServer
+from servers.rabbitmq import RabbitServer
+from servers.redis import RedisServer
 
-COMMAND_SECONDS = 60.0
 GATEWAYS = 2
 
 
-class Cluster:
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What clusters stand on. Each cluster gets its own part of them."""
+
+    guard: Guard
+    postgres: PostgresServer
+    rabbitmq: RabbitServer
+    redis: RedisServer
+    template: str  # a database with our tables
+
+    def part(self) -> dict[str, str]:
+        """The variables of a new cluster's own database, virtual host and Redis database."""
+        return {
+            "ALDIS_DATABASE_URL": self.postgres.create_database(template=self.template),
+            "ALDIS_RABBITMQ_URL": self.rabbitmq.create_vhost(),
+            "ALDIS_REDIS_URL": self.redis.fresh_url(),
+        }
+
+    def give_back(self, variables: Mapping[str, str]) -> None:
+        """Remove what was a cluster's."""
+        self.rabbitmq.drop_vhost(variables["ALDIS_RABBITMQ_URL"])
+        self.postgres.drop_database(variables["ALDIS_DATABASE_URL"])
+
+
+class Cluster(Server):
     """Processes that share a database. Make it with `clustered`."""
 
     def __init__(self, folder: Path, guard: Guard, variables: Mapping[str, str]) -> None:
         """Plan it; nothing runs yet."""
-        self.data_dir = folder  # for files of the tests; no process of ours keeps any
-        self.secret = secrets.token_urlsafe(32)
-        self.variables = {**variables, "ALDIS_JWT__SECRET": self.secret, "ALDIS_TRUSTED_PROXIES": "127.0.0.1"}
+        self.data_dir = folder / "data"  # for files of the tests; no process of ours keeps any
+        self.data_dir.mkdir(exist_ok=True)
+        self._secret = secrets.token_urlsafe(32)
+        self.variables = {"ALDIS_JWT__SECRET": self._secret, "ALDIS_TRUSTED_PROXIES": "127.0.0.1", **variables}
+        self._env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
+        self._env |= self.variables
         self.gateways = [AldisServer("gateway", self.variables, guard=guard) for _ in range(GATEWAYS)]
         self.worker = AldisServer("worker", self.variables, guard=guard)
-        self.proxy = ProxyServer([gateway.port for gateway in self.gateways], guard=guard)
-
-    @property
-    def url(self) -> str:
-        """Where REST is."""
-        return self.proxy.url
-
-    @property
-    def port(self) -> int:
-        """The proxy's port."""
-        return self.proxy.port
-
-    @property
-    def ws_url(self) -> str:
-        """Where sockets connect."""
-        return f"ws{self.url.removeprefix('http')}/v1/connect"
+        self.proxy = ProxyServer(
+            [gateway.port for gateway in self.gateways], admin=[g.admin_port for g in self.gateways], guard=guard
+        )
+        self.port = self.proxy.port
 
     @property
     def processes(self) -> Sequence[AldisServer]:
@@ -60,29 +78,29 @@ class Cluster:
         return (*self.gateways, self.worker)
 
     @property
+    def pid(self) -> int:
+        """The first gateway's."""
+        return self.gateways[0].pid
+
+    @property
     def is_running(self) -> bool:
         """Whether all of it runs."""
         return all(process.is_running for process in self.processes)
 
-    def token(self, user: str, seconds: int = 3600) -> str:
-        """A user's token."""
-        return sign_token(user, self.secret, seconds, int(time.time()))
+    @property
+    def secret(self) -> str:
+        """What user tokens are signed with."""
+        return self._secret
 
-    async def key(self, name: str = "backend", *options: str) -> str:
-        """A new backend key, made by `aldis key create` beside the running processes."""
-        return (await self.aldis("key", "create", name, *options)).strip()
+    @property
+    def command_options(self) -> Sequence[str]:
+        """None: variables say where the cluster is."""
+        return ()
 
-    async def aldis(self, *arguments: str) -> str:
-        """Run `aldis …` with the cluster's variables and give what it printed. Raises `ServerFailed`."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "aldis", *arguments,
-            env={**self.gateways[0].environment()}, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(COMMAND_SECONDS):
-            out, err = await process.communicate()
-        if process.returncode:
-            raise ServerFailed(f"aldis {' '.join(arguments)} ended with {process.returncode}: {err.decode()}")
-        return out.decode()
+    def settings(self) -> Settings:
+        """What a command beside the running processes works with."""
+        given = {"database_url": "ALDIS_DATABASE_URL", "redis_url": "ALDIS_REDIS_URL"}
+        return load_settings(**{name: self.variables[variable] for name, variable in given.items()})
 
     async def start(self) -> None:
         """Start what does not run, all at once, and wait until it is ready."""
@@ -99,6 +117,16 @@ class Cluster:
         await asyncio.gather(*(asyncio.to_thread(process.stop) for process in self.processes))
         return 0
 
+    def terminate_nowait(self) -> None:
+        """Ask all to go."""
+        for process in self.processes:
+            os.kill(process.pid, signal.SIGTERM)
+
+    def rss(self) -> int:
+        """Bytes of memory that the larger gateway holds."""
+        pages = [Path(f"/proc/{gateway.pid}/statm").read_text(encoding="ascii").split()[1] for gateway in self.gateways]
+        return max(map(int, pages)) * os.sysconf("SC_PAGE_SIZE")
+
     def said(self) -> str:
         """What all have logged, over all their lives."""
         return "\n".join(process.said() for process in self.processes)
@@ -111,13 +139,13 @@ class Cluster:
 
 @asynccontextmanager
 async def clustered(
-    folder: Path, guard: Guard, variables: Mapping[str, str], *, open_throttle: bool = False, **env: str
+    servers: Servers, folder: Path, *, open_throttle: bool = False, **env: str
 ) -> AsyncGenerator[Cluster]:
-    """A running cluster on the servers that `variables` name; `open_throttle` raises the limits out of the way."""
-    extra = HOME | (OPEN_THROTTLE if open_throttle else {}) | env
+    """A running cluster on a part of these servers; `open_throttle` raises the limits out of the way."""
+    part = await asyncio.to_thread(servers.part)
     async with AsyncExitStack() as stack:
-        cluster = Cluster(folder, guard, {**variables, **extra})
-        stack.callback(cluster.close)
-        await cluster.aldis("migrate")
+        stack.push_async_callback(asyncio.to_thread, servers.give_back, part)
+        cluster = Cluster(folder, servers.guard, part | HOME | (OPEN_THROTTLE if open_throttle else {}) | env)
+        stack.push_async_callback(asyncio.to_thread, cluster.close)
         await cluster.start()
         yield cluster

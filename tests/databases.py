@@ -12,9 +12,14 @@ import pytest
 
 from aldis.adapters.sql.postgres_migrate import migrate_postgres
 from aldis.adapters.sql.postgres_url import parse_postgres_url
+from clustered import Servers
+from servers.guard import Guard
 from servers.postgres import PostgresServer
+from servers.rabbitmq import RabbitServer
+from servers.redis import RedisServer
 
 SHARED = "shared"
+TEMPLATE = "aldis_template"
 DATABASES = ("sqlite-memory", "sqlite-file", "postgres")
 DURABLE = ("sqlite-file", "postgres")
 STRAYS = (
@@ -31,9 +36,17 @@ TABLES = (
 def migrated_url(postgres_server: PostgresServer) -> str:
     """A PostgreSQL database with our tables."""
     url = postgres_server.create_database(SHARED)
-    with ThreadPoolExecutor(1) as beside:  # a loop may run here already
-        beside.submit(lambda: asyncio.run(migrate_postgres(parse_postgres_url(url), 0))).result()
+    _migrate(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def cluster_servers(
+    guard: Guard, postgres_server: PostgresServer, rabbitmq_server: RabbitServer, redis_server: RedisServer
+) -> Servers:
+    """What clusters of this run stand on."""
+    _migrate(postgres_server.create_database(TEMPLATE))
+    return Servers(guard, postgres_server, rabbitmq_server, redis_server, TEMPLATE)
 
 
 @pytest.fixture
@@ -41,6 +54,11 @@ def postgres_store_url(postgres_server: PostgresServer, migrated_url: str) -> st
     """The same, empty, and an installation of its own. A test that changes tables asks for `postgres_url` instead."""
     empty(postgres_server)
     return migrated_url
+
+
+def _migrate(url: str) -> None:
+    with ThreadPoolExecutor(1) as beside:  # a loop may run here already
+        beside.submit(lambda: asyncio.run(migrate_postgres(parse_postgres_url(url), 0))).result()
 
 
 def empty(server: PostgresServer) -> None:

@@ -12,12 +12,13 @@ import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
 from aldis.services.authenticate import sign_token
+from aldis.settings import Settings, load_settings
 from servers import ports
 
 HOST = ports.HOST
@@ -77,6 +78,15 @@ class Server:
         """What user tokens are signed with; there once it has been started."""
         return (self.data_dir / "secret").read_text(encoding="utf-8").strip()
 
+    @property
+    def command_options(self) -> Sequence[str]:
+        """What tells a command where the server's data is."""
+        return ("--data-dir", str(self.data_dir))
+
+    def settings(self) -> Settings:
+        """What a command beside the running server works with."""
+        return load_settings(data_dir=self.data_dir)
+
     def token(self, user: str, *, seconds: int = 3600) -> str:
         """A user's token."""
         return sign_token(user, self.secret, seconds, int(time.time()))
@@ -88,7 +98,7 @@ class Server:
     async def aldis(self, *arguments: str) -> str:
         """Run `aldis …` on this data folder and give what it printed. Raises `ServerFailed` unless it ends with 0."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "aldis", *arguments, "--data-dir", str(self.data_dir),
+            sys.executable, "-m", "aldis", *arguments, *self.command_options,
             env=self._env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
         )  # fmt: skip
         async with asyncio.timeout(STOP_SECONDS):
@@ -170,9 +180,21 @@ class Server:
         raise ServerFailed(f"the server did not become ready (exit code {process.returncode}):\n{self.said()[-4000:]}")
 
 
-@asynccontextmanager
-async def served(folder: Path, *, open_throttle: bool = False, **env: str) -> AsyncGenerator[Server]:
+Opener = Callable[..., AbstractAsyncContextManager[Server]]
+
+
+def served(folder: Path, *, open_throttle: bool = False, **env: str) -> AbstractAsyncContextManager[Server]:
     """A running server with these variables; `open_throttle` raises the rate limits out of the way."""
+    return _opener[-1](folder, open_throttle=open_throttle, **env)
+
+
+def serve_by(opener: Opener) -> None:
+    """Have `served` open something else with the face of a server for the rest of the run."""
+    _opener.append(opener)
+
+
+@asynccontextmanager
+async def _serve_embedded(folder: Path, *, open_throttle: bool = False, **env: str) -> AsyncGenerator[Server]:
     server = Server(folder, HOME | (OPEN_THROTTLE if open_throttle else {}) | env)
     try:
         await server.start()
@@ -180,6 +202,9 @@ async def served(folder: Path, *, open_throttle: bool = False, **env: str) -> As
     finally:
         if server.is_running:
             await server.kill()
+
+
+_opener: list[Opener] = [_serve_embedded]
 
 
 async def _get_status(port: int, path: str) -> int:

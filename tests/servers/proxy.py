@@ -32,9 +32,20 @@ defaults
     option forwardfor
 frontend clients
     bind {host}:{port}
-    default_backend gateways
+{administration}    default_backend gateways
 backend gateways
     balance leastconn
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 2 rise 1
+{servers}"""
+
+
+ADMINISTRATION = """\
+    use_backend administration if {{ path_beg /v1/admin /metrics }}
+"""
+ADMIN_BACKEND = """\
+backend administration
+    balance roundrobin
     option httpchk GET /readyz
     default-server check inter 500ms fall 2 rise 1
 {servers}"""
@@ -45,11 +56,14 @@ class ProxyServer(Server):
 
     name = "proxy"
 
-    def __init__(self, gateways: Sequence[int], *, guard: Guard | None, folder: Path | None = None) -> None:
-        """Choose a port; `gateways` are ports of this machine."""
+    def __init__(
+        self, gateways: Sequence[int], *, guard: Guard | None, admin: Sequence[int] = (), folder: Path | None = None
+    ) -> None:
+        """Choose a port; `gateways` are ports of this machine. Administration is let through to `admin`, if given."""
         super().__init__(guard=guard, account=choose_account("haproxy", "nobody"), folder=folder)
         self.port = free_port()
         self._gateways = gateways
+        self._admin = admin
 
     @property
     def url(self) -> str:
@@ -58,8 +72,12 @@ class ProxyServer(Server):
 
     def arguments(self) -> Sequence[str]:
         """In the foreground."""
-        servers = "".join(f"    server gateway-{port} {HOST}:{port}\n" for port in self._gateways)
-        config = CONFIG.format(host=HOST, port=self.port, servers=servers)
+        administration = ADMINISTRATION.format() if self._admin else ""
+        config = CONFIG.format(
+            host=HOST, port=self.port, servers=_servers(self._gateways), administration=administration
+        )
+        if self._admin:
+            config += ADMIN_BACKEND.format(servers=_servers(self._admin))
         path = write_private(self.folder / "haproxy.cfg", config, self._account)
         return [str(find_program("haproxy", Path("/usr/sbin"))), "-db", "-f", str(path)]
 
@@ -68,3 +86,7 @@ class ProxyServer(Server):
         with suppress(OSError), socket.create_connection((HOST, self.port), ANSWER_SECONDS):
             return True
         return False
+
+
+def _servers(ports: Sequence[int]) -> str:
+    return "".join(f"    server gateway-{port} {HOST}:{port}\n" for port in ports)

@@ -6,7 +6,6 @@ import pytest
 
 from aldis.adapters.sql.store import SqlStore
 from aldis.bootstrap import open_admin_store
-from aldis.settings import load_settings
 from served import Server, served
 
 ALARMS = ("Traceback", "group_failed", "task_died", "request_failed", "Fatal error", "[error ")
@@ -38,7 +37,7 @@ async def strict_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 @pytest.fixture(scope="session")
 async def store(server: Server) -> AsyncIterator[SqlStore]:
     """The store of the server, opened beside it as the command line does."""
-    async with open_admin_store(load_settings(data_dir=server.data_dir)) as store:
+    async with open_admin_store(server.settings()) as store:
         yield store
 
 

@@ -105,15 +105,20 @@ class Ledger:
         return sum(getattr(witness, figure) for witness in self.witnesses)
 
 
+MESSAGES = "SELECT client_id, id, conversation_id, seq FROM messages"
+ENTRIES = "SELECT user_id, lane, seq, message_id FROM stream_events"
+
+
 def check_stored(database: Path, ledger: Ledger) -> None:
-    """Fail unless the database holds each send once, as it was answered, and both kinds of number without a gap."""
+    """The same as `check_rows`, for the file of an embedded server."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        messages: list[tuple[str, str, str, int]] = connection.execute(
-            "SELECT client_id, id, conversation_id, seq FROM messages"
-        ).fetchall()
-        entries: list[tuple[str, str, int, str]] = connection.execute(
-            "SELECT user_id, lane, seq, message_id FROM stream_events"
-        ).fetchall()
+        check_rows(connection.execute(MESSAGES).fetchall(), connection.execute(ENTRIES).fetchall(), ledger)
+
+
+def check_rows(
+    messages: Sequence[tuple[str, str, str, int]], entries: Sequence[tuple[str, str, int, str]], ledger: Ledger
+) -> None:
+    """Fail unless the database holds each send once, as it was answered, and both kinds of number without a gap."""
     stored = {client_id: Promised(id_, conversation, seq) for client_id, id_, conversation, seq in messages}
     assert len(stored) == len(messages), "a client id was stored twice"
     assert stored == ledger.answers, "what is stored is not what was answered"

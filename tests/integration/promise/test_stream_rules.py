@@ -17,7 +17,6 @@ from aldis.domain.ids import UserId
 from aldis.services.compose import Draft, chat
 from aldis.services.store_group import store_group
 from aldis.services.sweep import retire
-from aldis.settings import default_database_url
 from integration.promise.tab import Tab, open_tab
 from integration.promise.wire import format_places, parse_places
 from served import Server, served
@@ -60,7 +59,7 @@ def names(request: pytest.FixtureRequest) -> tuple[str, str]:
 @asynccontextmanager
 async def store_beside(server: Server) -> AsyncGenerator[SqlStore]:
     """The server's database, from this process: what is done there rings no doorbell."""
-    async with open_sql_store(default_database_url(server.data_dir), now_ms=SystemClock().now_ms()) as store:
+    async with open_sql_store(server.settings().database_url, now_ms=SystemClock().now_ms()) as store:
         yield store
 
 
