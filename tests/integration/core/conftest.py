@@ -12,7 +12,7 @@ from integration.core.running_core import Core, open_core
 
 @pytest.fixture(params=["sqlite-memory", "postgres"])
 async def core(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Core]:
-    """The core on each kind of database. With one writer, so that sends that come together are stored in their order."""
+    """The core on each kind of database. With one writer, sends that come together are stored in their order."""
     async with open_core(url_of(request.param, request, tmp_path), writers=1) as core:
         yield core
 
