@@ -67,6 +67,7 @@ class ScheduledSender:
         self._channel = channel
         self._clock = clock
         self._metrics = metrics
+        self._looked_ms = 0  # what was due then has been taken by somebody, or is to be tried again later
 
     async def run_round(self) -> int:
         """Send what is due, if anything is, else wait until something may be; answer how many were sent."""
@@ -78,13 +79,15 @@ class ScheduledSender:
     async def wait(self) -> None:
         """Sleep until the next one is due, and no longer than `LOOK_SECONDS`."""
         following = await self._store.next_scheduled()
-        left = (following - self._clock.now_ms()) / 1000 if following is not None else LOOK_SECONDS
-        # What is due already was leased by somebody, or is to be tried again later.
-        await self._clock.sleep(min(left, LOOK_SECONDS) if left > 0 else LOOK_SECONDS)
+        if following is None or following <= self._looked_ms:
+            await self._clock.sleep(LOOK_SECONDS)
+            return
+        left = max(0, following - self._clock.now_ms()) / 1000  # 0 for what has become due since; timers may be early
+        await self._clock.sleep(min(left, LOOK_SECONDS))
 
     async def send_due(self) -> int:
         """Send up to `LEASED` of what is due, in the order of their times; answer how many were taken."""
-        now = self._clock.now_ms()
+        now = self._looked_ms = self._clock.now_ms()
         due = await self._store.run(lambda transaction: transaction.lease_scheduled(now, now + LEASE_MS, LEASED))
         keys = await self._store.api_keys() if due else []
         together: list[_Sending] = []
