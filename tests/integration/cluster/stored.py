@@ -1,13 +1,12 @@
 """What a cluster's database holds, held against what was promised."""
 
-from aldis.adapters.sql.postgres_url import parse_postgres_url
 from clustered import Cluster, Servers
 from integration.promise.ledger import ENTRIES, MESSAGES, Ledger, check_rows
 
 
 def check_database(servers: Servers, cluster: Cluster, ledger: Ledger) -> None:
     """Fail unless it holds each send once, as it was answered, and both kinds of number without a gap."""
-    database = parse_postgres_url(cluster.variables["ALDIS_DATABASE_URL"]).database
+    database = cluster.variables["ALDIS_DATABASE_URL"].rpartition("/")[2]
     messages = [line.split("|") for line in servers.postgres.execute(MESSAGES, database).splitlines()]
     entries = [line.split("|") for line in servers.postgres.execute(ENTRIES, database).splitlines()]
     check_rows(

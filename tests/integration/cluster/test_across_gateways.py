@@ -52,8 +52,12 @@ async def test_a_hundred_equal_requests_to_both_gateways_are_one_message(cluster
 @pytest.mark.slow
 async def test_a_limit_holds_over_both_gateways(tmp_path: Path, cluster_servers: Servers) -> None:
     """A key that sends to both as fast as it can gets what its rate and burst allow, within 5 %."""
-    limits = {"ALDIS_LIMITS__KEY_MESSAGES_PER_SECOND": str(RATE), "ALDIS_LIMITS__KEY_BURST": str(BURST)}
-    async with clustered(cluster_servers, tmp_path, **limits) as cluster:
+    async with clustered(
+        cluster_servers,
+        tmp_path,
+        ALDIS_LIMITS__KEY_MESSAGES_PER_SECOND=str(RATE),
+        ALDIS_LIMITS__KEY_BURST=str(BURST),
+    ) as cluster:
         key = await open_channel(cluster, tmp_path)
         told = Counter[int]()
         one, other = clients(cluster, key)
