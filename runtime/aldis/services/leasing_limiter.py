@@ -1,8 +1,9 @@
 """A limiter whose buckets are shared with other processes: it takes blocks of tokens from a bank, in the background.
 
-It never waits, so it decides by what it has: each key has a balance of leased tokens that may be overdrawn by one
-burst, and a lease is asked for before the balance is used up. What is overdrawn is paid back out of later leases and
-never forgotten, so in the long run all processes together keep to one rate. Whatever the bank says, this process alone
+It never waits, so it decides by what it has: each key has a balance of leased tokens, and a lease is asked for before
+the balance is used up. Until its answer is there the balance may be overdrawn by one burst; once the bank has said that
+it has nothing left, it may not. What is overdrawn is paid back out of later leases and never forgotten, so in the long
+run all processes together keep to one rate. Whatever the bank says, this process alone
 keeps to the rate too; while the bank does not answer that is the only limit.
 """
 
@@ -34,6 +35,7 @@ class Account:
     rate: Rate
     balance: int = 0  # tokens leased and not used; below 0 they were used and are still to be leased
     asking: bool = False
+    is_dry: bool = False  # the bank had less than was asked for, last time
     ask_at: int = 0  # Unix ms; earlier the bank has nothing
     used_at: int = 0
 
@@ -53,7 +55,7 @@ class LeasingLimiter:
         """Take `cost` tokens: 0 when they were there, else the wait in ms; ValueError for more than `burst` at once."""
         now = self._clock.now_ms()
         account = self._account(key, rate, now)
-        is_covered = account.balance - cost >= -rate.burst or now < self._away_until
+        is_covered = account.balance - cost >= -self._credit_of(account, cost, now) or now < self._away_until
         is_here = self._local.remaining(key, rate) >= cost
         wait = self._wait(account, now) if is_here and not is_covered else self._local.take(key, rate, cost)
         if wait == 0:
@@ -69,7 +71,8 @@ class LeasingLimiter:
         account = self._accounts.get(key)
         if account is None or self._clock.now_ms() < self._away_until:
             return local
-        return min(local, account.balance + rate.burst)
+        credit = self._credit_of(account, 1, self._clock.now_ms())
+        return min(local, max(0, account.balance + credit))
 
     def __len__(self) -> int:
         """How many keys it remembers."""
@@ -82,6 +85,13 @@ class LeasingLimiter:
             account = self._accounts[key] = Account(rate, used_at=now)
         account.rate = rate
         return account
+
+    @staticmethod
+    def _credit_of(account: Account, cost: int, now: int) -> int:
+        """By how much the balance may be overdrawn: once the bank ran dry, only for what it said would be there now."""
+        if not account.is_dry:
+            return account.rate.burst
+        return cost if now >= account.ask_at else 0
 
     def _wait(self, account: Account, now: int) -> int:
         return max(ROUND_TRIP_MS if account.asking else 1, account.ask_at - now)
@@ -111,6 +121,7 @@ class LeasingLimiter:
     def _credit(self, account: Account, lease: Lease) -> None:
         account.asking = False
         account.balance += lease.granted
+        account.is_dry = lease.wait_ms > 0
         account.ask_at = self._clock.now_ms() + lease.wait_ms
 
     def _miss(self, account: Account) -> None:
