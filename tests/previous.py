@@ -9,7 +9,6 @@ import secrets
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +36,7 @@ def version() -> Version:
     return Version(number, commit)
 
 
-def environment() -> Mapping[str, str]:
+def environment() -> dict[str, str]:
     """The variables that make `python -m aldis` the version before. Raises `NotInHistory`."""
     root = code(version())
     return {"PYTHONPATH": os.pathsep.join(str(root / path) for path in PATHS)}

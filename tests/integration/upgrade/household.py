@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from aldis.domain.ids import rfc3339
 from integration.cli.letters import FLEETING, LETTERS, make_letter
@@ -53,8 +54,8 @@ class Device:
         self._seen = []
         async with (
             asyncio.timeout(WAIT_SECONDS),
-            connect(server.ws_url, subprotocols=["aldis.v1"], proxy=None) as socket,
-        ):  # type: ignore[list-item]
+            connect(server.ws_url, subprotocols=[Subprotocol("aldis.v1")], proxy=None) as socket,
+        ):
             cursor = wire.format_places(self._epoch, self._places) if self._keeps_cursor and self._epoch else None
             await socket.send(wire.connect_command(server.token(self.user), self.name, cursor).decode())
             await self._take_until(socket, lambda frame: frame.connect is not None)
@@ -111,7 +112,7 @@ class Household:
         """Send, to Bob or to all, by Ann or by a key; it is owed to Bob's devices, and can be repeated."""
         credential = server.token("ann") if by is None else by
         async with calling(server, credential) as http:
-            answer = await post(http, "/v1/messages", body, **({"Idempotency-Key": key} if key else {}))
+            answer = await post(http, "/v1/messages", body, key=key)
         self.owed.append((source, answer["message_id"]))
         if by is None:
             self.repeats.append((key, body, answer))
@@ -144,7 +145,7 @@ class Household:
         """Send again what was sent, and see that it is the same messages."""
         async with calling(server, server.token("ann")) as http:
             for key, body, answer in self.repeats:
-                again = await post(http, "/v1/messages", body, **({"Idempotency-Key": key} if key else {}))
+                again = await post(http, "/v1/messages", body, key=key)
                 assert again == {**answer, "duplicate": True}
 
     async def look(self, server: Server) -> Json:
@@ -241,9 +242,9 @@ def said(words: str, **to: str) -> Json:
     return {"to": to, "content": {"type": "text", "text": words}}
 
 
-async def post(http: httpx2.AsyncClient, path: str, body: Json, *, status: int | None = None, **headers: str) -> Json:
+async def post(http: httpx2.AsyncClient, path: str, body: Json, *, status: int | None = None, key: str = "") -> Json:
     """What a call is answered."""
-    response = await http.post(path, json=body, headers=headers)
+    response = await http.post(path, json=body, headers={"Idempotency-Key": key} if key else {})
     assert response.status_code in ({201, 202} if status is None else {status}), response.text
     answer: Json = response.json()
     return answer

@@ -22,8 +22,8 @@ MAX_DAMAGES = 5  # lines of a report: who has one of them needs a backup, not a 
 class Inspection:
     """What a database file says of itself.
 
-    `schema` has no revision when there is none yet, `damage` is what the check of its pages found, `is_complete` whether
-    that check came to its end, `newest_message` the highest message id.
+    `schema` has no revision when there is none yet; `damage` is what the check of its pages found, `is_complete` tells
+    whether that check came to its end, `newest_message` is the highest message id.
     """
 
     tables: int

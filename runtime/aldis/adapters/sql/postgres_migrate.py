@@ -3,7 +3,8 @@
 This is the only place where SQLAlchemy's own asynchronous engine is used: Alembic wants a connection of SQLAlchemy's.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
@@ -15,8 +16,10 @@ from sqlalchemy.pool import NullPool
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.partitions import PARTS, make, missing
 from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS
+from aldis.adapters.sql.postgres_indexes import build_indexes
 from aldis.adapters.sql.postgres_pool import connect_arguments
 from aldis.adapters.sql.postgres_url import PostgresUrl
+from aldis.adapters.sql.schema_state import wanted_indexes
 from aldis.domain.errors import AldisError
 
 TURN_MS = 60_000  # for other processes that start at the same time
@@ -47,11 +50,26 @@ async def migrate_postgres(url: PostgresUrl, now_ms: int, *, may_change: bool = 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            return await connection.run_sync(_in_turn, now_ms, may_change)
+            migrated = await connection.run_sync(_in_turn, now_ms, may_change)
+        if may_change and wanted_indexes():
+            async with _closing(await connect()) as driver:
+                await build_indexes(driver, wanted_indexes(), has_pooler=url.has_pooler)
     except (*DRIVER_ERRORS, SQLAlchemyError) as error:
         raise AldisError(f"the database cannot be opened: {_reason(error)}") from error
+    else:
+        return migrated
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def _closing(
+    driver: "asyncpg.Connection[asyncpg.Record]",
+) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
+    try:
+        yield driver
+    finally:
+        await driver.close()
 
 
 def _in_turn(connection: Connection, now_ms: int, may_change: bool) -> Migrated:  # noqa: FBT001 - run_sync hands on no keywords

@@ -96,6 +96,13 @@ def newest_floor() -> str:
     return min(floors, key=known.index)
 
 
+@cache
+def wanted_indexes() -> dict[str, str]:
+    """What migrations want PostgreSQL to make beside its writers: statements by the indexes' names."""
+    modules = [script.module for script in _scripts().walk_revisions()]
+    return {name: made for module in reversed(modules) for name, made in getattr(module, "indexes", {}).items()}
+
+
 def _scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
