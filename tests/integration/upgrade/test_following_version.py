@@ -13,11 +13,11 @@ import following
 from aldis.adapters.sql.schema_state import known_revisions
 from clustered import Cluster, Servers, clustered
 from integration.upgrade.household import Device, calling, get, post, said
-from served import HOME, Server, ServerFailed, served
+from served import HOME, Server, ServerFailed
 from servers.aldis import AldisServer
 from servers.place import ServerFailed as ProcessFailed
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 NEWEST = known_revisions()[0]
 UNUSABLE = following.REVISION  # a floor that nobody knows today
 
@@ -43,8 +43,10 @@ async def send(server: Server, words: str) -> str:
 
 async def migrated_folder(tmp_path: Path, floor: str) -> tuple[Server, str]:
     """A folder with a message, after a version to come has served it."""
-    async with served(tmp_path) as server:
-        message = await send(server, "before")
+    server = Server(tmp_path, HOME)
+    await server.start()
+    message = await send(server, "before")
+    await server.kill()
     newer = Server(tmp_path, HOME | following.make(tmp_path, floor=floor))
     await newer.start()
     await newer.kill()
@@ -103,7 +105,6 @@ class Place(Server):
         self.port = gateway.port
 
 
-@pytest.mark.slow
 async def test_processes_go_on_and_start_again_while_a_later_version_migrates(
     cluster: Cluster, cluster_servers: Servers, tmp_path: Path
 ) -> None:
