@@ -28,7 +28,7 @@ STRAYS = (
 )
 TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
-    " AND NOT relispartition AND relname <> 'alembic_version'"
+    " AND NOT relispartition AND relname NOT IN ('alembic_version', 'schema_revision')"
 )
 
 

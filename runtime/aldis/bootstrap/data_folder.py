@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aldis.adapters.memory.clock import SystemClock
+from aldis.adapters.sql.schema_state import SchemaState
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.settings import Settings
 
@@ -41,11 +42,13 @@ async def open_admin_store(settings: Settings) -> AsyncGenerator[SqlStore]:
     """The store beside a running `serve`, for the command line."""
     if settings.database_url.startswith("sqlite:"):
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # messages and secrets lie here
-    async with open_sql_store(settings.database_url, now_ms=SystemClock().now_ms()) as store:
+    async with open_sql_store(
+        settings.database_url, now_ms=SystemClock().now_ms(), may_migrate=settings.database_migrate
+    ) as store:
         yield store
 
 
-async def migrate(settings: Settings) -> None:
-    """Open the store, which brings its schema up to date, and close it."""
-    async with open_admin_store(settings):
-        pass
+async def migrate(settings: Settings) -> SchemaState:
+    """Open the store, which brings its schema up to date, and tell what that is now."""
+    async with open_admin_store(settings.model_copy(update={"database_migrate": True})) as store:
+        return await store.schema_state()

@@ -66,6 +66,7 @@ async def open_ports(settings: Settings) -> AsyncGenerator[Ports]:
                 now_ms=clock.now_ms(),
                 writers=settings.database_writers,
                 read_url=settings.database_read_url,
+                may_migrate=settings.database_migrate,
             )
         )
         doorbells = (

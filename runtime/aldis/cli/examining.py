@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aldis import __version__
-from aldis.adapters.sql.inspection import known_revisions
 from aldis.adapters.sql.postgres_url import is_postgres_url
+from aldis.adapters.sql.schema_state import known_revisions
 from aldis.bootstrap import ask_broker, ask_database, fetch_issuer_keys, inspect_database, is_served
 from aldis.cli import folder
 from aldis.cli.checks import broker, configuration, database, jwks, machine, postgres, storage

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from aldis import bootstrap
+from aldis.adapters.sql.schema_state import known_revisions
 from aldis.cli import folder
 from aldis.cli.failures import Failed
 from aldis.domain.errors import AldisError
@@ -38,12 +39,15 @@ def run_worker(*, host: str | None, admin_port: int | None) -> int:
 
 
 def migrate() -> None:
-    """Bring the database's schema up to date. Raises `Failed`."""
+    """Bring the database's schema up to date, and print how it stands. Raises `Failed`."""
     settings = folder.load(None)
     try:
-        asyncio.run(bootstrap.migrate(settings))
+        state = asyncio.run(bootstrap.migrate(settings))
     except AldisError as error:
         raise Failed(str(error)) from error
+    newest = known_revisions()[0]
+    ours = "the newest" if state.revision == newest else f"newer than this program's {newest}, which can use it"
+    print(f"schema {state.revision}, {ours}; for programs that know {state.needs} or more")
 
 
 def _cluster_settings(*, host: str | None, port: int | None, admin_port: int | None) -> Settings:

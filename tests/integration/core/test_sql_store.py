@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, text
 from aldis.adapters.sql.connection import in_thread
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.schema import metadata
+from aldis.adapters.sql.schema_state import FLOOR, REVISION
 from aldis.adapters.sql.sqlite_engine import SqliteEngine
 from aldis.adapters.sql.store import SqlStore, open_sql_store
 from aldis.domain.errors import Unavailable
@@ -23,12 +24,13 @@ from contract.store_rows import BOB, NOW, claim, message, store_messages
 from integration.core.running_core import MEMORY
 
 CLUSTERED = {table.name for table in metadata.tables.values() if table.dialect_options["sqlite"]["with_rowid"] is False}
+NOTES = {FLOOR.name, REVISION.name}  # of the migrations, for themselves
 
 
 def made_tables(connection: Connection) -> dict[str, str]:
     """The statements that made the tables and indexes, without their line breaks."""
     rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-    return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows if name != "alembic_version"}
+    return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows if name not in NOTES}
 
 
 async def on_writer(store: SqlStore, statement: str) -> list[Any]:
@@ -48,9 +50,9 @@ async def on_writer(store: SqlStore, statement: str) -> list[Any]:
 def differences(connection: Connection) -> list[Any]:
     """What Alembic would change, of what this kind of database is to have."""
 
-    def is_here(item: Any, *_: object) -> bool:
+    def is_here(item: Any, name: str | None, *_: object) -> bool:
         wanted = getattr(item, "_ddl_if", None)
-        return wanted is None or wanted.dialect == connection.dialect.name
+        return name not in NOTES and (wanted is None or wanted.dialect == connection.dialect.name)
 
     return list(compare_metadata(MigrationContext.configure(connection, opts={"include_object": is_here}), metadata))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aldis.adapters.sql.inspection import known_revisions
 from aldis.adapters.sql.postgres_inspection import inspect_postgres
+from aldis.adapters.sql.schema_state import known_revisions
 from aldis.adapters.sql.store import open_sql_store
 from aldis.domain.errors import AldisError
 from contract.store_rows import NOW, message, store_messages
@@ -14,7 +14,7 @@ async def test_an_empty_database_stays_empty(postgres_url: str, postgres_server:
     """Nothing is made by looking."""
     found = await inspect_postgres(postgres_url)
 
-    assert (found.rows.tables, found.rows.revision, found.rows.newest_message) == (0, None, None)
+    assert (found.rows.tables, found.rows.schema.revision, found.rows.newest_message) == (0, None, None)
     assert not postgres_server.execute(
         "SELECT relname FROM pg_class WHERE relname = 'messages'", postgres_url.rpartition("/")[2]
     )
@@ -28,7 +28,7 @@ async def test_a_database_in_use_tells_what_it_holds(postgres_store_url: str) ->
 
         found = await inspect_postgres(postgres_store_url)
 
-    assert (found.rows.revision, found.rows.newest_message) == (known_revisions()[0], hello.id)
+    assert (found.rows.schema.revision, found.rows.newest_message) == (known_revisions()[0], hello.id)
     assert (found.is_read_only, found.may_create, found.unsafe) == (False, True, ())
     assert 0 < found.connected < found.most
 

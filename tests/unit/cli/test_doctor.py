@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from aldis import __version__
-from aldis.adapters.sql.inspection import Inspection, inspect_sqlite, known_revisions
+from aldis.adapters.sql.inspection import Inspection, inspect_sqlite
+from aldis.adapters.sql.schema_state import SchemaState, known_revisions
 from aldis.adapters.sql.store import open_sql_store
 from aldis.cli.checks import configuration, database, jwks, machine, server, storage
 from aldis.cli.checks.finding import Finding, Outcome, fail, guarded, ok, to_size, warn
@@ -337,8 +338,10 @@ def test_a_damaged_page_fails(file: Path) -> None:
 
 def test_damage_is_told_in_sqlites_words() -> None:
     """And what was not looked at in time is not said to be well."""
-    damaged = database.check_pages(Inspection(tables=1, revision="0001", damage=("row 1 missing from index x",)))
-    hurried = database.check_pages(Inspection(tables=1, revision="0001", is_complete=False))
+    damaged = database.check_pages(
+        Inspection(tables=1, schema=SchemaState("0001", None), damage=("row 1 missing from index x",))
+    )
+    hurried = database.check_pages(Inspection(tables=1, schema=SchemaState("0001", None), is_complete=False))
 
     assert outcome_of(damaged) == ("integrity", "fail")
     assert "row 1 missing" in damaged.detail
@@ -362,9 +365,11 @@ def test_a_check_of_the_pages_ends_in_time(file: Path) -> None:
 @pytest.mark.parametrize(
     ("statements", "outcome", "words"),
     [
-        (["UPDATE alembic_version SET version_num = '0001'"], "warn", "0001 is older"),
-        (["UPDATE alembic_version SET version_num = '9999'"], "fail", "9999 is not known"),
-        (["DROP TABLE alembic_version"], "fail", "not the tables of Aldis"),
+        (["UPDATE schema_revision SET version_num = '0001'"], "warn", "0001 is older"),
+        (["UPDATE schema_revision SET version_num = '9999'"], "ok", "9999, newer than this program's"),
+        (["UPDATE alembic_version SET version_num = '9999'"], "fail", "programs that know 9999"),
+        (["DROP TABLE schema_revision", "UPDATE alembic_version SET version_num = '0003'"], "warn", "0003 is older"),
+        (["DROP TABLE schema_revision", "DROP TABLE alembic_version"], "fail", "not the tables of Aldis"),
     ],
 )
 def test_a_schema_of_another_version_is_told(file: Path, statements: list[str], outcome: str, words: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from aldis.adapters.sql.inspection import Inspection
 from aldis.adapters.sql.postgres_inspection import PostgresInspection
+from aldis.adapters.sql.schema_state import SchemaState
 from aldis.cli.checks.postgres import check_postgres
 from aldis.domain.errors import Unavailable
 from aldis.domain.ids import new_id
@@ -20,7 +21,7 @@ WELL = PostgresInspection(
     connected=20,
     most=97,
     unsafe=(),
-    rows=Inspection(tables=30, revision="0002", newest_message=new_id(NOW)),
+    rows=Inspection(tables=30, schema=SchemaState("0002", None), newest_message=new_id(NOW)),
 )
 
 
@@ -42,11 +43,15 @@ def test_a_database_that_is_well_has_nothing_to_be_looked_at() -> None:
         ({"number": 140_012}, "database", "fail"),
         ({"is_read_only": True}, "database", "fail"),
         ({"may_create": False}, "database", "fail"),
-        ({"rows": Inspection(tables=0, revision=None)}, "schema", "warn"),
-        ({"rows": Inspection(tables=9, revision="0009")}, "schema", "fail"),
+        ({"rows": Inspection(tables=0, schema=SchemaState(None, None))}, "schema", "warn"),
+        ({"rows": Inspection(tables=9, schema=SchemaState("0009", None))}, "schema", "fail"),
         ({"unsafe": ("fsync",)}, "durability", "fail"),
         ({"connected": 90}, "connections", "warn"),
-        ({"rows": Inspection(tables=9, revision="0002", newest_message=new_id(NOW * 2))}, "messages", "warn"),
+        (
+            {"rows": Inspection(tables=9, schema=SchemaState("0002", None), newest_message=new_id(NOW * 2))},
+            "messages",
+            "warn",
+        ),
     ],
 )
 def test_what_is_not_well_is_told(change: dict[str, Any], name: str, outcome: str) -> None:

@@ -10,6 +10,7 @@ from aldis.adapters.sql import figures, schema
 from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.erasures import ErasureReads, Erasures
 from aldis.adapters.sql.rows import to_channel
+from aldis.adapters.sql.schema_state import SchemaState
 from aldis.adapters.sql.searches import search_messages
 from aldis.adapters.sql.windows import look
 from aldis.domain.audit import Action
@@ -109,7 +110,11 @@ class AdministrationReads(ErasureReads):
 
     async def schema_version(self) -> str:
         """The newest migration."""
-        return await self._read(figures.read_schema_version)
+        return str((await self.schema_state()).revision)
+
+    async def schema_state(self) -> SchemaState:
+        """The same, and for which programs it is."""
+        return await self._read(figures.read_schema_state)
 
 
 def _to_entry(row: Row[Any]) -> AuditEntry:

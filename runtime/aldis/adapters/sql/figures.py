@@ -8,6 +8,7 @@ from aldis.adapters.sql import schema
 from aldis.adapters.sql.connection import Executing
 from aldis.adapters.sql.dialect import Dialect
 from aldis.adapters.sql.rows import to_device
+from aldis.adapters.sql.schema_state import FLOOR, REVISION, SchemaState
 from aldis.adapters.sql.windows import count_up_to
 from aldis.domain.ids import UserId
 from aldis.ports.administration import Count, Profile, SeenDevice
@@ -63,6 +64,7 @@ async def read_database_bytes(connection: Executing, dialect: Dialect) -> int:
     return int((await connection.execute(text(dialect.database_bytes()))).scalar_one())
 
 
-async def read_schema_version(connection: Executing) -> str:
+async def read_schema_state(connection: Executing) -> SchemaState:
     """What the migrations have noted."""
-    return str((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one())
+    revision, floor = [(await connection.execute(select(of.c.version_num))).scalar_one() for of in (REVISION, FLOOR)]
+    return SchemaState(revision, floor)

@@ -10,11 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-
-from aldis.adapters.sql.migrate import SCRIPTS
 from aldis.adapters.sql.peek import open_read_only
+from aldis.adapters.sql.schema_state import FLOOR, REVISION, SchemaState
 
 WAIT_SECONDS = 5.0  # for another process's lock
 STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, between two looks at the time: some ten a second
@@ -25,12 +22,12 @@ MAX_DAMAGES = 5  # lines of a report: who has one of them needs a backup, not a 
 class Inspection:
     """What a database file says of itself.
 
-    `revision` is None when it has no schema yet, `damage` what the check of its pages found, `is_complete` whether that
-    check came to its end, `newest_message` the highest message id.
+    `schema` has no revision when there is none yet; `damage` is what the check of its pages found, `is_complete` tells
+    whether that check came to its end, `newest_message` is the highest message id.
     """
 
     tables: int
-    revision: str | None
+    schema: SchemaState
     damage: tuple[str, ...] = ()
     is_complete: bool = True
     newest_message: str | None = None
@@ -51,12 +48,18 @@ def inspect_sqlite(path: Path, *, seconds: float | None) -> Inspection:
 
 def _inspect(database: sqlite3.Connection, seconds: float | None) -> Inspection:
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    is_ours = "alembic_version" in tables
-    revision = _one(database, "SELECT version_num FROM alembic_version") if is_ours else None
+    floor, revision = (
+        _one(database, f"SELECT version_num FROM {table.name}") if table.name in tables else None
+        for table in (FLOOR, REVISION)
+    )
     newest = _one(database, "SELECT max(id) FROM messages") if "messages" in tables else None
     damage, is_complete = _check_pages(database, seconds)
     return Inspection(
-        tables=len(tables), revision=revision, damage=damage, is_complete=is_complete, newest_message=newest
+        tables=len(tables),
+        schema=SchemaState(revision or floor, floor),
+        damage=damage,
+        is_complete=is_complete,
+        newest_message=newest,
     )
 
 
@@ -81,10 +84,3 @@ def _check_pages(database: sqlite3.Connection, seconds: float | None) -> tuple[t
 def _deadline(seconds: float | None) -> Callable[[], bool]:
     end = None if seconds is None else time.monotonic() + seconds
     return lambda: end is not None and time.monotonic() >= end
-
-
-def known_revisions() -> tuple[str, ...]:
-    """The versions of the schema that this program knows, the newest first."""
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS))
-    return tuple(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())

@@ -176,14 +176,14 @@ async def _outcome(driver: "PoolConnectionProxy[Record]") -> str | Exception:
 
 @asynccontextmanager
 async def open_postgres_engine(
-    url: str, *, now_ms: int, writers: int, read_url: str | None = None
+    url: str, *, now_ms: int, writers: int, read_url: str | None = None, may_migrate: bool = True
 ) -> AsyncGenerator[PostgresEngine]:
-    """Bring the schema up to date and open the database, and copies of it that `read_url` names.
+    """Open the database, and copies of it that `read_url` names; see that its schema is up to date, or bring it there.
 
     Raises `AldisError` when it cannot be used; copies may be away.
     """
     parsed = parse_postgres_url(url)
-    migrated = await migrate_postgres(parsed, now_ms)
+    migrated = await migrate_postgres(parsed, now_ms, may_change=may_migrate)
     if migrated.is_lax:
         log.warning(
             "synchronous_commit_is_off", remedy="set it on for this role; our own sessions do, without a pooler"

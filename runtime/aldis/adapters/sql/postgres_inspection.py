@@ -8,6 +8,7 @@ from aldis.adapters.sql.inspection import Inspection
 from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS
 from aldis.adapters.sql.postgres_pool import LIMITS, connect_arguments
 from aldis.adapters.sql.postgres_url import parse_postgres_url
+from aldis.adapters.sql.schema_state import FLOOR, REVISION, SchemaState
 from aldis.domain.errors import Unavailable
 
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")  # without one of these a commit may be lost
@@ -64,10 +65,17 @@ async def _inspect(connection: "asyncpg.Connection[asyncpg.Record]") -> Postgres
         unsafe=tuple(server["unsafe"] or ()),
         rows=Inspection(
             tables=server["tables"],
-            revision=await _one(connection, "alembic_version", "SELECT version_num FROM alembic_version"),
+            schema=await _read_schema(connection),
             newest_message=await _one(connection, "messages", "SELECT max(id) FROM messages"),
         ),
     )
+
+
+async def _read_schema(connection: "asyncpg.Connection[asyncpg.Record]") -> SchemaState:
+    floor, revision = [
+        await _one(connection, table.name, f"SELECT version_num FROM {table.name}") for table in (FLOOR, REVISION)
+    ]
+    return SchemaState(revision or floor, floor)
 
 
 async def _one(connection: "asyncpg.Connection[asyncpg.Record]", table: str, statement: str) -> str | None:

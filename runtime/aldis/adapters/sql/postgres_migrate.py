@@ -3,11 +3,11 @@
 This is the only place where SQLAlchemy's own asynchronous engine is used: Alembic wants a connection of SQLAlchemy's.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
-from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -16,8 +16,10 @@ from sqlalchemy.pool import NullPool
 from aldis.adapters.sql.migrate import migrate
 from aldis.adapters.sql.partitions import PARTS, make, missing
 from aldis.adapters.sql.postgres_errors import DRIVER_ERRORS
+from aldis.adapters.sql.postgres_indexes import build_indexes
 from aldis.adapters.sql.postgres_pool import connect_arguments
 from aldis.adapters.sql.postgres_url import PostgresUrl
+from aldis.adapters.sql.schema_state import wanted_indexes
 from aldis.domain.errors import AldisError
 
 TURN_MS = 60_000  # for other processes that start at the same time
@@ -35,8 +37,11 @@ class Migrated(NamedTuple):
     is_lax: bool
 
 
-async def migrate_postgres(url: PostgresUrl, now_ms: int) -> Migrated:
-    """Bring the schema to the newest version. Raises `AldisError` when that cannot be done."""
+async def migrate_postgres(url: PostgresUrl, now_ms: int, *, may_change: bool = True) -> Migrated:
+    """Bring the schema to the newest version. Raises `AldisError` when that cannot be done.
+
+    Without `may_change` a schema that is there is only looked at; see `aldis.adapters.sql.migrate`.
+    """
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         arguments = connect_arguments(url, _SETTINGS)
@@ -45,16 +50,29 @@ async def migrate_postgres(url: PostgresUrl, now_ms: int) -> Migrated:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            return await connection.run_sync(_in_turn, now_ms)
-    except CommandError as error:
-        raise AldisError("the database is of a version that this program does not know") from error
+            migrated = await connection.run_sync(_in_turn, now_ms, may_change)
+        if may_change and wanted_indexes():
+            async with _closing(await connect()) as driver:
+                await build_indexes(driver, wanted_indexes(), has_pooler=url.has_pooler)
     except (*DRIVER_ERRORS, SQLAlchemyError) as error:
         raise AldisError(f"the database cannot be opened: {_reason(error)}") from error
+    else:
+        return migrated
     finally:
         await engine.dispose()
 
 
-def _in_turn(connection: Connection, now_ms: int) -> Migrated:
+@asynccontextmanager
+async def _closing(
+    driver: "asyncpg.Connection[asyncpg.Record]",
+) -> "AsyncGenerator[asyncpg.Connection[asyncpg.Record]]":
+    try:
+        yield driver
+    finally:
+        await driver.close()
+
+
+def _in_turn(connection: Connection, now_ms: int, may_change: bool) -> Migrated:  # noqa: FBT001 - run_sync hands on no keywords
     for setting in (
         f"SET LOCAL statement_timeout = {TURN_MS}",
         f"SELECT pg_advisory_xact_lock({TURN})",
@@ -62,7 +80,7 @@ def _in_turn(connection: Connection, now_ms: int) -> Migrated:
         f"SET LOCAL lock_timeout = {LOCK_MS}",
     ):
         connection.execute(text(setting))
-    epoch = migrate(connection, now_ms)
+    epoch = migrate(connection, now_ms, may_change=may_change)
     for of, start in missing((name for _, name in connection.execute(text(PARTS))), now_ms):
         for statement in make(of, start):
             connection.execute(text(statement))

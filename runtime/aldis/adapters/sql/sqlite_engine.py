@@ -11,7 +11,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TypeVar
 
-from alembic.util import CommandError
 from sqlalchemy import Engine as Pool
 from sqlalchemy import RootTransaction, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -140,7 +139,7 @@ class SqliteEngine:
 async def open_sqlite_engine(url: str, *, now_ms: int) -> AsyncGenerator[SqliteEngine]:
     """Bring the schema up to date and open the database; `url` is SQLAlchemy's, `sqlite:///file`.
 
-    Raises `AldisError` when it is no SQLite database, or is of a newer version.
+    Raises `AldisError` when it is no SQLite database, or too new for this program.
     """
     in_memory = url == "sqlite://" or ":memory:" in url
     writer = _pool(url, 1, begin="BEGIN IMMEDIATE")
@@ -164,8 +163,6 @@ def _migrate(writer: Pool, now_ms: int) -> str:
     try:
         with writer.begin() as connection:
             return migrate(connection, now_ms)
-    except CommandError as error:
-        raise AldisError("the database is of a version that this program does not know: see `aldis doctor`") from error
     except DBAPIError as error:
         raise AldisError(f"the database cannot be opened ({error.orig}): see `aldis doctor`") from error
 

@@ -206,19 +206,22 @@ def _declared() -> Select[Any]:
 
 @asynccontextmanager
 async def open_sql_store(
-    url: str, *, now_ms: int, writers: int = WRITERS, read_url: str | None = None
+    url: str, *, now_ms: int, writers: int = WRITERS, read_url: str | None = None, may_migrate: bool = True
 ) -> AsyncGenerator[SqlStore]:
     """Bring the schema up to date and open the store: `sqlite:///file`, or `postgresql://` as libpq writes it.
 
     `writers` is how many groups of sends are stored at once, where a database can do that; `read_url` names PostgreSQL
-    replicas for reads that are long.
+    replicas for reads that are long. Without `may_migrate` the schema of a PostgreSQL database must be up to date, or
+    ahead by what this program can live with; an empty one gets its tables all the same.
 
-    Raises `AldisError` when the URL is neither, or the database cannot be used or is of a newer version.
+    Raises `AldisError` when the URL is neither, or the database cannot be used, or its schema is not for this program.
     """
     if is_postgres_url(url):
         from aldis.adapters.sql.postgres_engine import open_postgres_engine  # noqa: PLC0415 - slow to import, rarely used
 
-        async with open_postgres_engine(url, now_ms=now_ms, writers=writers, read_url=read_url) as postgres:
+        async with open_postgres_engine(
+            url, now_ms=now_ms, writers=writers, read_url=read_url, may_migrate=may_migrate
+        ) as postgres:
             yield SqlStore(postgres)
     elif url.startswith("sqlite:"):
         async with open_sqlite_engine(url, now_ms=now_ms) as sqlite:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from aldis.adapters.sql.inspection import Inspection, Unreadable
+from aldis.adapters.sql.schema_state import Standing
 from aldis.cli.checks.finding import Finding, fail, ok, to_size, warn
 from aldis.domain.ids import created_ms, rfc3339
 
@@ -44,21 +45,27 @@ def _unreadable(path: Path, error: Unreadable) -> Finding:
 
 
 def check_schema(found: Inspection, revisions: Sequence[str]) -> Finding:
-    """Of this version, of an older one that the next start brings up to date, or of one that is not known here."""
-    newest = revisions[0]
-    match found.revision:
-        case None if not found.tables:
+    """Of this version, of an older one, of a newer one that this program can use, or of one that it cannot."""
+    newest, state = revisions[0], found.schema
+    match state.standing(revisions):
+        case Standing.EMPTY if not found.tables:
             return warn("schema", "there is none yet", "`aldis serve` makes it at its start.")
-        case None:
+        case Standing.EMPTY:
             return fail("schema", "these are not the tables of Aldis", "Say the right --data-dir.")
-        case revision if revision == newest:
-            return ok("schema", f"{revision}, the newest")
-        case revision if revision in revisions:
-            remedy = "Take a backup; the next start of `aldis serve` brings it up to date."
-            return warn("schema", f"{revision} is older than this program's {newest}", remedy)
-        case revision:
+        case Standing.CURRENT:
+            return ok("schema", f"{state.revision}, the newest")
+        case Standing.AHEAD:
+            return ok("schema", f"{state.revision}, newer than this program's {newest}, which can use it")
+        case Standing.BEHIND:
+            remedy = "Take a backup; `aldis migrate` brings it up to date, and on SQLite the next start."
+            return warn("schema", f"{state.revision} is older than this program's {newest}", remedy)
+        case Standing.UNKNOWN:
             remedy = "Install the version of Aldis that made it, or a newer one; or restore the backup from before."
-            return fail("schema", f"{revision} is not known to this program, whose newest is {newest}", remedy)
+            return fail(
+                "schema",
+                f"{state.revision} is for programs that know {state.needs}; this one knows up to {newest}",
+                remedy,
+            )
 
 
 def check_pages(found: Inspection) -> Finding:

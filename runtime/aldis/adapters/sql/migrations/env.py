@@ -7,6 +7,7 @@ from aldis.adapters.sql.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    version_table=context.config.attributes["version_table"],
     render_as_batch=True,
     transaction_per_migration=False,
 )

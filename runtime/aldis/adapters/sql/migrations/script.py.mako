@@ -5,6 +5,7 @@ from alembic import op
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+floor = ${repr(down_revision)}  # the oldest revision whose programs can use the schema after this
 branch_labels = None
 depends_on = None
 

@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+floor = "0003"  # programs that know only this one can use what is made here
 branch_labels = None
 depends_on = None
 
