@@ -11,8 +11,10 @@ import shlex
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import TypeVar
@@ -28,8 +30,9 @@ from servers.place import ServerFailed
 from servers.postgres import PostgresServer
 from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
+from servers.server import Server as Process
 
-Process = TypeVar("Process", bound=AldisServer)
+Named = TypeVar("Named", bound=AldisServer)
 
 TEMPLATE = "bench"
 EVENTS_KEPT = 100_000  # batches of them that nobody has taken yet; then the oldest go
@@ -117,14 +120,14 @@ class ProductionServer(Server):
         if is_bound:
             self._bind_events()
         guard = self._servers.guard
-        for _ in range(self._gateway_count):
-            self._gateways.append(Gateway(self._variables, prefix=self._prefix, guard=guard))
-            with on_cores({SERVER_CORE}):
-                self._gateways[-1].start()
-        for _ in range(workers):
-            self._workers.append(AldisServer("worker", self._variables, guard=guard))
-            with on_cores(ALL_CORES):
-                self._workers[-1].start()
+        self._gateways = [
+            Gateway(self._variables, prefix=self._prefix, guard=guard) for _ in range(self._gateway_count)
+        ]
+        self._workers = [AldisServer("worker", self._variables, guard=guard) for _ in range(workers)]
+        _all_at_once(
+            *(partial(_start_on, {SERVER_CORE}, gateway) for gateway in self._gateways),
+            *(partial(_start_on, ALL_CORES, worker) for worker in self._workers),
+        )
 
     def said(self) -> str:
         """Return what those that run now have logged."""
@@ -136,8 +139,9 @@ class ProductionServer(Server):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self) -> None:
-        for process in (*self._gateways, *self._workers):
-            process.stop()
+        processes = (*self._gateways, *self._workers)
+        _all_at_once(*(process.stop for process in processes))
+        for process in processes:
             process.close()
         self._gateways, self._workers = [], []
         if self._part:
@@ -184,9 +188,7 @@ def open_production(*, gateways: int, prefix: str, log: Path) -> Iterator[Produc
     """Run all of it for as long as the block lasts; `prefix` goes in front of the gateways' command."""
     try:
         with ExitStack() as stack:
-            with on_cores(ALL_CORES):
-                servers = _open_servers(stack)
-            server = ProductionServer(servers, gateways=gateways, prefix=prefix)
+            server = ProductionServer(_open_servers(stack), gateways=gateways, prefix=prefix)
             stack.callback(server.close)
             stack.callback(lambda: log.write_text(server.said()))
             server.begin_anew()
@@ -198,12 +200,30 @@ def open_production(*, gateways: int, prefix: str, log: Path) -> Iterator[Produc
 def _open_servers(stack: ExitStack) -> Servers:
     """Start the three, and make the tables once, for all databases to be copies."""
     guard = stack.enter_context(Guard())
-    postgres = stack.enter_context(PostgresServer(guard=guard))
-    rabbitmq = stack.enter_context(RabbitServer(guard=guard))
-    redis = stack.enter_context(RedisServer(guard=guard))
-    url = postgres.create_database(TEMPLATE)
-    run_aldis("migrate", env=_surroundings() | {DATABASE_URL: url})
+    postgres, rabbitmq, redis = PostgresServer(guard=guard), RabbitServer(guard=guard), RedisServer(guard=guard)
+    for server in (postgres, rabbitmq, redis):
+        stack.callback(server.close)
+
+    def make_tables() -> None:
+        _start_on(ALL_CORES, postgres)
+        url = postgres.create_database(TEMPLATE)
+        with on_cores(ALL_CORES):
+            run_aldis("migrate", env=_surroundings() | {DATABASE_URL: url})
+
+    _all_at_once(make_tables, partial(_start_on, ALL_CORES, rabbitmq), partial(_start_on, ALL_CORES, redis))
     return Servers(guard, postgres, rabbitmq, redis, TEMPLATE)
+
+
+def _start_on(cores: Collection[int], process: Process) -> None:
+    with on_cores(cores):
+        process.start()
+
+
+def _all_at_once(*actions: Callable[[], None]) -> None:
+    """Do all of it, each in a thread: what cores a thread may use is its own, and what it starts inherits them."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(action) for action in actions]:
+            done.result()
 
 
 def _surroundings() -> dict[str, str]:
@@ -211,7 +231,7 @@ def _surroundings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
 
 
-def _numbered(role: str, processes: Sequence[Process]) -> list[tuple[str, Process]]:
+def _numbered(role: str, processes: Sequence[Named]) -> list[tuple[str, Named]]:
     """Return the processes with their names, which have a number where there are several."""
     if len(processes) == 1:
         return [(role, processes[0])]
