@@ -22,6 +22,7 @@ if (
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench import b1, b1_features, b2, b3, b4, b5, b6, b7, b13, flood, results, table
+from bench.disk import measure_disk
 from bench.figures import Figure, combine, missed
 from bench.production import open_production
 from bench.scenario import Options, Scenario, on_production, tell
@@ -92,9 +93,10 @@ def _run_once(scenario: Scenario, options: Options, *, prefix: str) -> tuple[lis
     """Measure once, and tell the versions of what the server stands on."""
     log = results.FOLDER / f"{scenario.name}.log"
     with _open(scenario, prefix=prefix, log=log) as server:
+        floor = measure_disk("before")
         figures: list[Figure] = uvloop.run(scenario.measure(server, options))
         (results.FOLDER / f"{scenario.name}.metrics.txt").write_text(server.metrics())
-        return figures, server.versions()
+        return [*figures, *floor], server.versions()
 
 
 def _open(scenario: Scenario, *, prefix: str, log: Path) -> AbstractContextManager[Server]:
