@@ -3,6 +3,7 @@ PY := .venv/bin/python
 PORT ?= 8080
 DATA_DIR ?= ./data
 SCENARIO ?=
+PRODUCTION ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -40,8 +41,8 @@ format: setup ## Format the code and apply the linter's safe fixes
 	.venv/bin/ruff check --fix-only
 	.venv/bin/ruff format
 
-bench: setup ## Measure (SCENARIO=B2 for one, all without)
-	$(PY) tests/bench/run.py $(SCENARIO)
+bench: setup $(if $(PRODUCTION)$(filter B1% %P,$(SCENARIO)),servers) ## Measure (SCENARIO=B2 for one; PRODUCTION=1: on PostgreSQL, RabbitMQ, Redis)
+	$(PY) tests/bench/run.py $(SCENARIO) $(if $(PRODUCTION),--production)
 
 e2e: setup ## Run the end-to-end tests
 	$(PY) -m pytest e2e $(PYTEST_ARGS)

@@ -12,11 +12,10 @@ on. A rate is sustained when that is 98 % of the offered rate and nothing is los
 
 from dataclasses import dataclass, replace
 
-from bench.client import Client, connect_all, leave_all, open_acks
-from bench.exchange import Exchange, Phase, Population
+from bench.exchange import Exchange, Goals, Phase
 from bench.figures import Figure, Target
-from bench.ledger import Ledger, Role
-from bench.scenario import HANDSHAKES_AT_ONCE, Options, Scenario, no_collector, seats_of, tell
+from bench.pairs import Pairs, connected
+from bench.scenario import Options, Scenario, no_collector
 from bench.search import best, next_rate
 from bench.server import Server
 
@@ -24,72 +23,63 @@ CEILING = 20_000  # messages a second: the search goes no higher
 WARM_UP_RATE = 500
 HIGHEST = "highest"
 SPEED = Target(limit=3_000, at_least=True)
+GOALS = Goals(scenario="B2", latencies={"recipient p99": Target(limit=20)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """How much load there is; seconds are those of each phase."""
 
-    pairs: int
-    active: int
+    pairs: Pairs
     rates: tuple[int, ...]
     seconds: int
     trials: int
 
 
-FULL = Size(pairs=5_000, active=50, rates=(1_000, 3_000, 5_000), seconds=10, trials=8)
-QUICK = Size(pairs=400, active=50, rates=(500, 1_000, 2_000), seconds=3, trials=4)
+FULL = Size(pairs=Pairs(count=5_000, active=50), rates=(1_000, 3_000, 5_000), seconds=10, trials=8)
+QUICK = Size(pairs=Pairs(count=400, active=50), rates=(500, 1_000, 2_000), seconds=3, trials=4)
 
 
 async def measure(server: Server, options: Options) -> list[Figure]:
+    """Measure the embedded stores."""
+    return await measure_pairs(server, options, goals=GOALS, speed=SPEED)
+
+
+async def measure_pairs(server: Server, options: Options, *, goals: Goals, speed: Target) -> list[Figure]:
     """Run the stated rates, then look for the highest that is sustained."""
     size = QUICK if options.quick else FULL
-    ledger = Ledger()
-    async with open_acks() as acks:
-        seats = [
-            *seats_of("sender", size.pairs, device="phone", role=Role.SENDER, secret=server.secret),
-            *seats_of("sender", size.pairs, device="laptop", role=Role.OTHER, secret=server.secret),
-            *seats_of("recipient", size.pairs, device="phone", role=Role.RECIPIENT, secret=server.secret),
-        ]
-        tell(f"B2: {len(seats):,} devices connect")
-        clients = await connect_all(seats, url=server.url, ledger=ledger, acks=acks, at_once=HANDSHAKES_AT_ONCE)
-        exchange = Exchange(server, population=_sort(clients), ledger=ledger, active=size.active)
+    async with connected(server, size.pairs, goals) as exchange:
         with no_collector():
             await exchange.run_phase(WARM_UP_RATE, size.seconds // 2)
-            figures = await _run_rates(exchange, size=size, stated=options.rates)
-        await leave_all(clients)
-    return figures
+            return await _run_rates(exchange, size=size, stated=options.rates, speed=speed)
 
 
-def _sort(clients: list[Client]) -> Population:
-    """Bring the devices, which connected in any order, into the order of their users."""
-    by_role: dict[Role, list[Client]] = {role: [] for role in Role}
-    for client in sorted(clients, key=lambda client: client.seat.user):
-        by_role[client.role].append(client)
-    return Population(senders=by_role[Role.SENDER], recipients=by_role[Role.RECIPIENT])
-
-
-async def _run_rates(exchange: Exchange, *, size: Size, stated: tuple[int, ...]) -> list[Figure]:
+async def _run_rates(exchange: Exchange, *, size: Size, stated: tuple[int, ...], speed: Target) -> list[Figure]:
     phases = [await exchange.run_phase(rate, size.seconds) for rate in stated or size.rates]
     figures = [figure for phase in phases for figure in phase.figures]
     if stated:
         return figures
-    for _ in range(size.trials):
+    await search(exchange, phases, seconds=size.seconds, trials=size.trials)
+    return figures + _highest(phases, speed)
+
+
+async def search(exchange: Exchange, phases: list[Phase], *, seconds: int, trials: int) -> None:
+    """Add phases until the highest rate is known, or so many were tried."""
+    for _ in range(trials):
         rate = next_rate([phase.trial for phase in phases], ceiling=CEILING)
         if rate is None:
             break
-        phases.append(await exchange.run_phase(rate, size.seconds))
-    return figures + _highest(phases)
+        phases.append(await exchange.run_phase(rate, seconds))
 
 
-def _highest(phases: list[Phase]) -> list[Figure]:
+def _highest(phases: list[Phase], speed: Target) -> list[Figure]:
     """Repeat the figures of the highest sustained rate in a column of their own."""
     found = best([phase.trial for phase in phases])
     if found is None:
-        return [Figure(name="achieved", unit="msg/s", column=HIGHEST, value=0, target=SPEED)]
+        return [Figure(name="achieved", unit="msg/s", column=HIGHEST, value=0, target=speed)]
     figures = next(phase.figures for phase in phases if phase.trial is found)
     return [
-        replace(figure, column=HIGHEST, target=SPEED if figure.name == "achieved" else figure.target)
+        replace(figure, column=HIGHEST, target=speed if figure.name == "achieved" else figure.target)
         for figure in figures
     ]
 

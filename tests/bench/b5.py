@@ -8,9 +8,7 @@ refused; `highest` is the best such rate. At the end every confirmed id is looke
 that are not there, `unconfirmed` messages that are there without having been confirmed.
 """
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from bench.backend import Backend
@@ -55,7 +53,7 @@ async def measure(server: Server, options: Options) -> list[Figure]:
         for way, rates in ((SINGLE, size.single), (BATCH, size.batch)):
             _ = await ingest.run_phase(way, rates[0], seconds=1)  # warms up
             figures += await _run_rates(ingest, way, options.rates or rates, size=size, is_search=not options.rates)
-    stored = _stored(server)
+    stored = set(server.database.values("SELECT id FROM messages"))
     return [
         *figures,
         Figure(name="stored", column="in all", value=len(stored)),
@@ -88,11 +86,6 @@ def _highest(way: Way, phases: Sequence[Phase]) -> list[Figure]:
         replace(figure, column=column, target=target if figure.name == "achieved" else figure.target)
         for figure in figures
     ]
-
-
-def _stored(server: Server) -> set[str]:
-    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
-        return {row[0] for row in database.execute("SELECT id FROM messages")}
 
 
 SCENARIO = Scenario(name="B5", title="a backend's posts, durable, to 10,000 users", measure=measure)

@@ -7,9 +7,7 @@ How to read it: pages at all depths are asked for in turn at a steady rate, so t
 The target is the p99 of the deepest over that of the newest. Each page must hold the 50 messages that belong there.
 """
 
-import sqlite3
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -18,6 +16,7 @@ import msgspec
 
 from bench import frames, tokens
 from bench.backend import Backend
+from bench.database import Database
 from bench.figures import Figure, Target, percentile
 from bench.lines import build_request, open_lines
 from bench.pace import LEAD, intended_times, keep_pace
@@ -89,7 +88,7 @@ async def measure(server: Server, options: Options) -> list[Figure]:
     size = QUICK if options.quick else FULL
     conversation = await _begin(server)
     started = perf_counter()
-    fill(server, conversation, size.messages)
+    fill(server.database, conversation, size.messages)
     tell(f"B7: {size.messages:,} messages are laid up in {perf_counter() - started:.0f} s")
     depths = (0, size.messages // 2, size.messages - PAGE)
     schedule = Schedule(rate=size.rate, seconds=size.seconds, pairs=1, active=1)
@@ -113,27 +112,29 @@ async def _begin(server: Server) -> str:
     return msgspec.json.decode(body, type=Sent).conversation_id
 
 
-def fill(server: Server, conversation: str, messages: int) -> None:
+def fill(database: Database, conversation: str, messages: int) -> None:
     """Copy the first message until the conversation has as many."""
-    with closing(sqlite3.connect(server.database, timeout=60)) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(messages)")]
-        own = {
-            "id": "substr(id, 1, 24) || printf('%012x', n)",
-            "seq": "n",
-            "client_id": "NULL",
-            "content": "replace(content, '0000000001', printf('%010d', n))",
-        }
-        copied = ", ".join(own.get(column, column) for column in columns)
-        insert = (
-            f"WITH RECURSIVE numbers(n) AS (SELECT ? UNION ALL SELECT n + 1 FROM numbers WHERE n < ?) "  # noqa: S608 - names of columns
+    own = {
+        "id": f"substr(id, 1, 24) || {_digits(12)}",
+        "seq": "n",
+        "client_id": "NULL",
+        "content": f"replace(content, '0000000001', {_digits(frames.NUMBER_LENGTH)})",
+    }
+    columns = database.columns("messages")
+    copied = ", ".join(own.get(column, column) for column in columns)
+    for first in range(2, messages + 1, COPIES_AT_ONCE):
+        last = min(messages, first + COPIES_AT_ONCE - 1)
+        database.change(
+            f"WITH RECURSIVE numbers(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}) "  # noqa: S608 - names of columns, and our own numbers
             f"INSERT INTO messages ({', '.join(columns)}) "
-            f"SELECT {copied} FROM numbers, messages WHERE conversation_id = ? AND seq = 1"
+            f"SELECT {copied} FROM numbers, messages WHERE conversation_id = '{conversation}' AND seq = 1"
         )
-        for first in range(2, messages + 1, COPIES_AT_ONCE):
-            with database:
-                database.execute(insert, (first, min(messages, first + COPIES_AT_ONCE - 1), conversation))
-        with database:
-            database.execute("UPDATE conversations SET head_seq = ? WHERE id = ?", (messages, conversation))
+    database.change(f"UPDATE conversations SET head_seq = {messages} WHERE id = '{conversation}'")  # noqa: S608
+
+
+def _digits(count: int) -> str:
+    """Return the expression of n with nought in front of it, in words that every database knows."""
+    return f"substr(CAST({10**count} + n AS TEXT), 2)"
 
 
 async def _read(

@@ -1,7 +1,8 @@
 """The load of one-to-one messages at a rate: offer it, wait for what still comes, count, and say what was seen."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from bench import frames
@@ -18,16 +19,25 @@ LEAD = 0.05  # seconds before the first message of a phase
 STILL = 7.0  # a lost doorbell is healed within 5 s; when nothing came for longer, nothing more will
 DRAIN = 60.0
 SETTLE = 2.0  # for receipts, which follow the acknowledgements
-TIGHT_RATE = 1_000  # messages a second at which the latency has a target
-TIGHT_P99 = Target(limit=20)
+TIGHT_RATE = 1_000  # messages a second at which latencies have targets
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goals:
+    """Whose phases these are, and the targets of latencies at 1,000 messages a second, by the names of the figures."""
+
+    scenario: str
+    latencies: Mapping[str, Target] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
     """The connected devices; index i of the senders writes to index i of the recipients."""
 
     senders: list[Client]
     recipients: list[Client]
+    roles: Collection[Role] = tuple(Role)  # of devices that are to get each message
+    is_acknowledging: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +51,12 @@ class Phase:
 class Exchange:
     """Phases of load between the same devices on one server; the window of active pairs rotates through them all."""
 
-    def __init__(self, server: Server, *, population: Population, ledger: Ledger, active: int) -> None:
+    def __init__(self, server: Server, *, population: Population, ledger: Ledger, active: int, goals: Goals) -> None:
         """Take the connected devices and their books."""
         self._server = server
+        self._goals = goals
+        self._roles = population.roles
+        self._is_acknowledging = population.is_acknowledging
         self._senders = population.senders
         self._addresses = [client.seat.user for client in population.recipients]
         self._ledger = ledger
@@ -61,15 +74,20 @@ class Exchange:
         started = await self._offer(schedule, numbers)
         await self._drain(schedule.total)
         achieved = self._ledger.received_by(numbers, Role.RECIPIENT, started + seconds) / seconds
-        lost = sum(self._ledger.missing(numbers, role) for role in Role)
+        lost = sum(self._ledger.missing(numbers, role) for role in self._roles)
         column = f"{rate:,}/s"
-        tell(f"B2: {column} offered, {achieved:,.0f}/s achieved, {lost} lost {dict(self._ledger.tally.refused) or ''}")
+        refused = dict(self._ledger.tally.refused) or ""
+        tell(f"{self._goals.scenario}: {column} offered, {achieved:,.0f}/s achieved, {lost} lost {refused}")
         figures = [
             Figure(name="offered", unit="msg/s", column=column, value=rate),
             Figure(name="achieved", unit="msg/s", column=column, value=achieved),
             *self._latencies(column, numbers, rate),
             *self._totals(column, numbers),
-            *(figure for role in Role for figure in self._counts(column, numbers, role)),
+            *(figure for role in self._roles for figure in self._counts(column, numbers, role)),
+            *(
+                Figure(name=f"{name} CPU each", unit="ms", column=column, value=cpu / len(numbers) * 1000)
+                for name, cpu in meter.cpu().items()
+            ),
             *meter.figures(column),
         ]
         return Phase(Trial(offered=rate, achieved=achieved, lost=lost), figures)
@@ -99,13 +117,14 @@ class Exchange:
 
         def is_done() -> bool:
             is_answered = tally.answered + sum(tally.refused.values()) >= total
-            return is_answered and all(tally.received[role] >= tally.answered for role in Role)
+            return is_answered and all(tally.received[role] >= tally.answered for role in self._roles)
 
         def progress() -> int:
             return tally.answered + sum(tally.received.values())
 
         await wait_while_moving(is_done, progress=progress, still=STILL, most=DRAIN)
-        await wait_until(lambda: self._untold() == 0, seconds=SETTLE)
+        if self._is_acknowledging:
+            await wait_until(lambda: self._untold() == 0, seconds=SETTLE)
 
     def _untold(self) -> int:
         """Count the conversations whose sender has not been told that all of it was delivered."""
@@ -117,19 +136,19 @@ class Exchange:
 
     def _latencies(self, column: str, numbers: range, rate: int) -> list[Figure]:
         ledger = self._ledger
+        timed = {
+            "answer": ledger.answered,
+            "recipient": ledger.received[Role.RECIPIENT],
+            **({"other device": ledger.received[Role.OTHER]} if Role.OTHER in self._roles else {}),
+            "send lateness": ledger.written,
+        }
+        targets = self._goals.latencies if rate == TIGHT_RATE else {}
         figures = []
-        for name, times in (
-            ("answer", ledger.answered),
-            ("recipient", ledger.received[Role.RECIPIENT]),
-            ("other device", ledger.received[Role.OTHER]),
-            ("send lateness", ledger.written),
-        ):
+        for name, times in timed.items():
             values = ledger.latencies(numbers, times)
-            target = TIGHT_P99 if name == "recipient" and rate == TIGHT_RATE else None
-            p99 = percentile(values, 0.99)
             figures += [
-                Figure(name=f"{name} p50", unit="ms", column=column, value=percentile(values, 0.50)),
-                Figure(name=f"{name} p99", unit="ms", column=column, value=p99, target=target),
+                Figure(name=told, unit="ms", column=column, value=percentile(values, share), target=targets.get(told))
+                for told, share in ((f"{name} p50", 0.50), (f"{name} p99", 0.99))
             ]
         return figures
 
@@ -142,7 +161,7 @@ class Exchange:
             never("sockets closed", tally.closed, column),
             never("frames not understood", tally.strange, column),
             Figure(name="receipts to senders", column=column, value=tally.receipts),
-            never("senders not told of delivery", self._untold(), column),
+            *([never("senders not told of delivery", self._untold(), column)] if self._is_acknowledging else []),
         ]
 
     def _counts(self, column: str, numbers: range, role: Role) -> list[Figure]:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,10 @@ class Peer:
     def usage(self) -> Usage:
         """Return its CPU seconds and memory."""
         return read_usage(self.pid)
+
+    def parts(self) -> Mapping[str, Usage]:
+        """Return the one process."""
+        return {"server": self.usage()}
 
 
 @contextmanager

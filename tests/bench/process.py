@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 HOST = "127.0.0.1"
 SERVER_CORE = 0
 GENERATOR_CORE = 1
+ALL_CORES = frozenset(range(os.cpu_count() or 1))
 READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 
@@ -28,21 +30,27 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
+@contextmanager
+def on_cores(cores: Collection[int]) -> Iterator[None]:
+    """Have what is started in the block run on these cores, of those that there are."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)  # inherited
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def start_on_server_core(command: Sequence[str], *, log: Path, settings: Mapping[str, str] | None = None) -> Process:
     """Start a command on the server's core, with what it says in `log`; the environment wins over `settings`."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the server
-    try:
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                command,
-                env={**(settings or {}), **os.environ},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    finally:
-        os.sched_setaffinity(0, cores)
+    with on_cores({SERVER_CORE}), log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env={**(settings or {}), **os.environ},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def wait_ready(process: Process, port: int, *, path: str, log: Path) -> None:

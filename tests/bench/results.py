@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,8 +30,8 @@ PACKAGES = (
 Json = dict[str, object]
 
 
-def describe_surroundings() -> Json:
-    """Return the versions and the machine, without which a figure means nothing."""
+def describe_surroundings(servers: Mapping[str, str]) -> Json:
+    """Return the versions, those of `servers` among them, and the machine: without them a figure means nothing."""
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -39,19 +39,27 @@ def describe_surroundings() -> Json:
         "cores": os.cpu_count(),
         "sqlite": sqlite3.sqlite_version,
         "centrifuge": peer_version(),
+        "servers": dict(servers),
         "packages": {name: _version(name) for name in PACKAGES},
         "settings": {name: value for name, value in os.environ.items() if name.startswith("ALDIS_LIMITS")},
     }
 
 
-def save(name: str, *, is_quick: bool, figures: Sequence[Figure], runs: Sequence[Sequence[Figure]]) -> Path:
+def save(
+    name: str,
+    *,
+    is_quick: bool,
+    servers: Mapping[str, str],
+    figures: Sequence[Figure],
+    runs: Sequence[Sequence[Figure]],
+) -> Path:
     """Replace a scenario's section of the results and return the file."""
     path = FOLDER / "results.json"
     results: Json = json.loads(path.read_text()) if path.exists() else {}
     results[name] = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "quick": is_quick,
-        "surroundings": describe_surroundings(),
+        "surroundings": describe_surroundings(servers),
         "figures": [_to_json(figure) for figure in figures],
         "runs": [[_to_json(figure) for figure in run] for run in runs],
     }

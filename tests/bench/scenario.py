@@ -4,9 +4,9 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from bench.usage import Usage, read_usage
 HANDSHAKES_AT_ONCE = 200
 POLL = 0.01  # seconds
 MEGABYTE = 1e6
+GENERATOR = "generator"
+STORES = ("postgres", "rabbitmq", "redis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,13 @@ class Scenario:
     name: str
     title: str
     measure: Measure
+    gateways: int = 0  # on production stores; 0 is one process on the embedded ones
+
+
+def on_production(scenario: Scenario) -> Scenario:
+    """Return the same scenario on production stores with one gateway, named `B3P` after `B3`."""
+    title = f"{scenario.title}, on production stores"
+    return replace(scenario, name=f"{scenario.name}P", title=title, gateways=1)
 
 
 def take_seat(user: str, device: str, *, role: Role, secret: str) -> Seat:
@@ -90,35 +99,50 @@ class Measured(Protocol):
         """Return its CPU seconds and memory."""
         ...
 
+    def parts(self) -> Mapping[str, Usage]:
+        """Return those of each process that has a share in it."""
+        ...
+
 
 class Meter:
-    """CPU seconds of the server and of the generator since the meter was made."""
+    """CPU seconds of each process of the server, and of the generator, since the meter was made."""
 
     def __init__(self, server: Measured) -> None:
         """Begin to measure."""
         self._started = perf_counter()
         self._server = server
         self._server_before = server.usage()
+        self._parts_before = server.parts()
         self._own_before = read_usage(os.getpid(), is_alone=True)
 
     def server_cpu(self) -> float:
-        """Return the server's CPU seconds so far."""
+        """Return the CPU seconds so far of what clients are connected to."""
         return self._server.usage().cpu_since(self._server_before)
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU seconds so far of each process, by what it is."""
+        parts = self._server.parts()
+        cpu = {name: usage.cpu_since(self._parts_before[name]) for name, usage in parts.items()}
+        return {**cpu, GENERATOR: self._own_cpu()}
 
     def own_share(self) -> float:
         """Return how much of the time the generator has been busy: near 1 it would be the limit."""
-        own = read_usage(os.getpid(), is_alone=True).cpu_since(self._own_before)
-        return own / (perf_counter() - self._started)
+        return self._own_cpu() / (perf_counter() - self._started)
 
     def figures(self, column: str = "measured") -> list[Figure]:
-        """Return the CPU of both and the server's memory."""
-        own = read_usage(os.getpid(), is_alone=True).cpu_since(self._own_before)
-        resident = self._server.usage().resident_bytes / MEGABYTE
+        """Return the CPU of each, and the memory of ours: PostgreSQL's processes share theirs."""
+        resident = {name: usage.resident_bytes / MEGABYTE for name, usage in self._server.parts().items()}
         return [
-            Figure(name="server CPU", unit="s", column=column, value=self.server_cpu()),
-            Figure(name="generator CPU", unit="s", column=column, value=own),
-            Figure(name="server RSS", unit="MB", column=column, value=resident),
+            *(Figure(name=f"{name} CPU", unit="s", column=column, value=cpu) for name, cpu in self.cpu().items()),
+            *(
+                Figure(name=f"{name} RSS", unit="MB", column=column, value=megabytes)
+                for name, megabytes in resident.items()
+                if name not in STORES
+            ),
         ]
+
+    def _own_cpu(self) -> float:
+        return read_usage(os.getpid(), is_alone=True).cpu_since(self._own_before)
 
 
 def tell(line: str) -> None:

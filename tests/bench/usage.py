@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+# Of /proc/PID/stat behind the command: user and system time, and those of children that were waited for.
+OWN = slice(11, 13)
+WITH_ENDED = slice(11, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +23,11 @@ class Usage:
 
 
 def read_usage(pid: int, *, is_alone: bool = False) -> Usage:
-    """Return what a process and, unless it is to be taken alone, its living children use together."""
-    family = [pid] if is_alone else [pid, *descendants(pid)]
-    return Usage(sum(map(_cpu_seconds, family)), sum(map(_resident_bytes, family)))
+    """Return what a process uses, and unless it is to be taken alone, its children with it, those that ended too."""
+    if is_alone:
+        return Usage(_cpu_seconds(pid, OWN), _resident_bytes(pid))
+    family = [pid, *descendants(pid)]
+    return Usage(sum(_cpu_seconds(member, WITH_ENDED) for member in family), sum(map(_resident_bytes, family)))
 
 
 def descendants(pid: int) -> list[int]:
@@ -36,13 +41,13 @@ def descendants(pid: int) -> list[int]:
     return [found for child in children for found in (child, *descendants(child))]
 
 
-def _cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int, fields: slice) -> float:
     # The second field is the command in brackets and may hold blanks: count from behind it.
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, told[fields])) / _TICKS
 
 
 def _resident_bytes(pid: int) -> int:

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.b7 import Reads, fill
-from bench.server import Server
+from bench.database import SqliteDatabase
 
 TABLES = """
 CREATE TABLE conversations (id TEXT PRIMARY KEY, head_seq INTEGER);
@@ -19,13 +19,13 @@ INSERT INTO messages VALUES
 
 def test_a_conversation_is_filled_with_copies_of_its_first_message(tmp_path: Path) -> None:
     """Each copy has an id, a seq and a text of its own; columns that nobody knew of when this was written are kept."""
-    server = Server(pid=0, port=0, folder=tmp_path)
-    with closing(sqlite3.connect(server.database)) as database:
+    file = tmp_path / "aldis.db"
+    with closing(sqlite3.connect(file)) as database:
         database.executescript(TABLES)
 
-    fill(server, "c", 120)
+    fill(SqliteDatabase(file), "c", 120)
 
-    with closing(sqlite3.connect(server.database)) as database:
+    with closing(sqlite3.connect(file)) as database:
         rows = database.execute("SELECT id, seq, client_id, content, added_later FROM messages ORDER BY seq").fetchall()
         head = database.execute("SELECT head_seq FROM conversations").fetchone()
     assert head == (120,)
