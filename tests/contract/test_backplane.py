@@ -10,7 +10,20 @@ from aldis.adapters.memory.backplane import MemoryBackplane
 from aldis.adapters.redis.backplane import RedisBackplane, open_redis_backplane
 from aldis.domain.ids import UserId
 from aldis.domain.streams import EXPRESS, STANDARD, Batch, Broadcast, BroadcastEvent, BroadcastSource, Event
-from aldis.ports.backplane import Backplane, Disconnect, Knock, Parting, Ring, Sighting, Whisper
+from aldis.ports.backplane import (
+    Backplane,
+    ChannelsChanged,
+    Disconnect,
+    Knock,
+    Parting,
+    Question,
+    Replaced,
+    Ring,
+    Roll,
+    Sighting,
+    Whisper,
+)
+from aldis.ports.connections import ConnectionView
 from aldis.telemetry.metrics import Metrics
 from contract.patient_redis import open_patient_redis
 
@@ -154,13 +167,17 @@ async def test_all_that_a_ring_says_arrives(backplane: Backplane) -> None:
         Disconnect(ANNA, None, 4403, "erased"),
         Disconnect(ANNA, "c1", 4409),
         Sighting(ANNA, online=False),
+        Replaced(ANNA, "phone", "c2"),
+        ChannelsChanged(),
+        Question("q1", "node-2", "anna", None, "c0", 50),
+        Roll("q1", "node-2", 7, (ConnectionView("c1", "anna", None, "web", 1, "node-2", "http", "::1", 0),)),
     ]
 
     async with backplane.listen("node-1", listener):
         for ring in rings:
             await backplane.ring({"node-1": [ring]})
 
-        heard = await listener.heard(4)
+        heard = await listener.heard(len(rings))
 
     assert sorted(heard, key=repr) == sorted(rings, key=repr)
 

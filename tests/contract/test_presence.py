@@ -134,6 +134,17 @@ async def test_a_lost_lease_takes_the_nodes_users_along(presence: Presence, forg
     await wait_until(is_gone)
 
 
+async def test_all_nodes_with_a_lease_are_named(presence: Presence, forget: Forget) -> None:
+    """Whoever is connected there, or nobody; until the lease is gone."""
+    await presence.renew("node-1")
+    await presence.register("node-2", [ANNA])
+    both = await presence.nodes()
+    await forget("node-1")
+
+    assert sorted(both) == ["node-1", "node-2"]
+    assert list(await presence.nodes()) == ["node-2"]
+
+
 async def test_a_lost_lease_is_told_once(presence: Presence, forget: Forget) -> None:
     """The first renewal after the loss answers False and makes a new lease, under which users can be registered."""
     await presence.register("node-1", [ANNA])

@@ -22,7 +22,7 @@ MOST = 100_000  # rows counted of a kind; beyond it the answer says "at least"
 
 @router.get("/v1/admin/stats", summary="Get numbers", response_model=shapes.StatsAnswer)
 async def admin_get_stats(api: Api) -> Response:
-    """Numbers of this process since its start, and of the database."""
+    """Numbers of this process since its start, of all gateways' connections, and of the database."""
     now = api.clock.now_ms()
     counts = await api.store.counts(now, MOST)
     answer = {
@@ -30,7 +30,7 @@ async def admin_get_stats(api: Api) -> Response:
         "schema_version": await api.store.schema_version(),
         "epoch": api.store.epoch,
         "uptime_seconds": max(0, now - api.admin.started_ms) // 1000,
-        "connections": len(api.admin.connections()),
+        "connections": (await api.admin.roll()).total,
         "messages_accepted": total_of(api.metrics.messages_accepted),
         "events_delivered": total_of(api.metrics.events_delivered),
         "database_bytes": await api.store.database_bytes(),

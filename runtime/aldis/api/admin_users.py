@@ -33,7 +33,7 @@ UserPath = Annotated[schemas.Name, Path()]
 async def admin_get_user(user: UserPath, api: Api) -> Response:
     """How much there is of a user, and where his devices stand."""
     found = await describe_user(UserId(user), store=api.store)
-    connections = sum(connection.user == user for connection in api.admin.connections())
+    connections = (await api.admin.roll(user=user)).total
     return answers.json_answer(to_answer(found, connections), api.encoder)
 
 

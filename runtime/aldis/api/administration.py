@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aldis.domain.retry import RetryPolicies
-from aldis.ports.backplane import Ring
-from aldis.ports.connections import ConnectionView
+from aldis.ports.backplane import Ring, Roll
 from aldis.services.ring import Rings
 
 
@@ -16,8 +16,8 @@ class Nobody:
         """Do nothing."""
 
 
-def _no_connections() -> Sequence[ConnectionView]:
-    return ()
+async def _nobody(**_wanted: Any) -> Roll:
+    return Roll("", "", 0, ())
 
 
 async def _tell_nobody() -> None:
@@ -28,7 +28,7 @@ async def _tell_nobody() -> None:
 class AdminDependencies:
     """All of it. `channels_changed` makes this process see a change of a channel at once; `retries`: how they ring."""
 
-    connections: Callable[[], Sequence[ConnectionView]] = _no_connections
+    roll: Callable[..., Awaitable[Roll]] = _nobody  # as `Neighbours.roll`
     ringer: Rings = field(default_factory=Nobody)
     channels_changed: Callable[[], Awaitable[None]] = _tell_nobody
     retries: Callable[[], RetryPolicies] = dict

@@ -7,6 +7,7 @@ from aldis.bootstrap.data_folder import DataDirLocked, is_served, migrate, open_
 from aldis.bootstrap.descriptions import describe_rest, describe_socket
 from aldis.bootstrap.inspection import ask_broker, ask_database, fetch_issuer_keys, inspect_database
 from aldis.bootstrap.serving import ServeFailed, run_gateway, run_worker, serve
+from aldis.bootstrap.telling import tell_of_channels
 
 __all__ = [
     "DataDirLocked",
@@ -23,4 +24,5 @@ __all__ = [
     "run_gateway",
     "run_worker",
     "serve",
+    "tell_of_channels",
 ]

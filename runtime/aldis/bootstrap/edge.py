@@ -11,6 +11,7 @@ from aldis.api.administration import AdminDependencies
 from aldis.api.dependencies import ApiDependencies, OpenConnection, Rates, RequestLimits
 from aldis.bootstrap.core import Core
 from aldis.bootstrap.health import ProcessHealth
+from aldis.domain.ids import UserId
 from aldis.gateway.asyncapi import build_asyncapi
 from aldis.gateway.context import GatewayContext, GatewayLimits
 from aldis.gateway.ephemera import EphemeralWriter
@@ -18,8 +19,11 @@ from aldis.gateway.http_streams import GatewayHttpStreams
 from aldis.gateway.hub import Hub
 from aldis.gateway.views import view_of
 from aldis.gateway.watching import Watching
+from aldis.ports.backplane import ChannelsChanged
+from aldis.ports.connections import ConnectionView
 from aldis.ports.limiter import Rate
 from aldis.services.connect_device import Connector
+from aldis.services.neighbours import Neighbours
 from aldis.services.read_streams import StreamReader
 from aldis.services.revise_message import Reviser
 from aldis.services.typists import Typists
@@ -78,6 +82,17 @@ def _build_watching(core: Core, hub: Hub, node: str) -> Watching:
     return watching
 
 
+def _views(hub: Hub, user: str | None) -> list[ConnectionView]:
+    connections = hub.of(UserId(user)) if user is not None else hub.connections()
+    return [view_of(connection) for connection in connections if not connection.closed]
+
+
+async def _tell_of_channels(core: Core) -> None:
+    """Know of a change here first, then have the others look."""
+    await core.channels.follow()
+    await core.ringer.ring([ChannelsChanged()])
+
+
 def _user_rate(settings: Settings) -> Rate:
     return Rate(settings.limits.messages_per_second, settings.limits.burst)
 
@@ -103,6 +118,12 @@ def build_context(core: Core, hub: Hub, node: str, settings: Settings) -> Gatewa
         channels=core.channels,
         typists=Typists(store=core.ports.store, ringer=core.ringer, clock=core.ports.clock, metrics=core.ports.metrics),
         watching=_build_watching(core, hub, node),
+        neighbours=Neighbours(
+            node=node,
+            presence=core.ports.presence,
+            backplane=core.ports.backplane,
+            here=lambda user: _views(hub, user),
+        ),
         limiter=core.ports.limiter,
         limits=GatewayLimits(
             user=_user_rate(settings),
@@ -155,9 +176,9 @@ def build_api_dependencies(
         encoder=msgspec.json.Encoder(),
         asyncapi=build_asyncapi,
         admin=AdminDependencies(
-            connections=lambda: [view_of(connection) for connection in hub.connections()],
+            roll=context.neighbours.roll,
             ringer=core.ringer,
-            channels_changed=core.channels.follow,
+            channels_changed=lambda: _tell_of_channels(core),
             retries=core.channels.retries,
             started_ms=core.ports.clock.now_ms(),
         ),

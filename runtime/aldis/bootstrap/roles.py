@@ -121,7 +121,14 @@ def _health(core: Core) -> ProcessHealth:
 async def _listen(stack: AsyncExitStack, core: Core, hub: Hub, context: GatewayContext) -> None:
     """Have this node rung, and its connections kept."""
     writer = EphemeralWriter(metrics=core.ports.metrics)
-    ringing = Ringing(hub=hub, typists=context.typists, watching=context.watching, writer=writer)
+    ringing = Ringing(
+        hub=hub,
+        typists=context.typists,
+        watching=context.watching,
+        writer=writer,
+        channels=core.channels,
+        neighbours=context.neighbours,
+    )
     await stack.enter_async_context(core.ports.backplane.listen(context.node, ringing.on_ring))
     await stack.enter_async_context(hub.running())
     await stack.enter_async_context(context.watching.running())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aldis.adapters.memory.clock import SystemClock
-from aldis.bootstrap import open_admin_store
+from aldis.bootstrap import open_admin_store, tell_of_channels
 from aldis.cli import folder
 from aldis.cli.documents import STANDARD_INPUT, parse_documents, read_text
 from aldis.cli.failures import Failed
@@ -58,6 +58,7 @@ async def _apply(documents: Sequence[object], settings: Settings, done: list[dic
                 say(f"{name}: not used yet: {', '.join(applied.ignored)}")
             if not as_json:
                 print(f"{name} {applied.result}", flush=True)
+    await tell_of_channels(settings)
 
 
 def show(*, data_dir: Path | None, as_json: bool) -> None:

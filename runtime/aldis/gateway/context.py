@@ -11,6 +11,7 @@ from aldis.services.channel_lookup import ChannelDirectory
 from aldis.services.connect_device import Connector
 from aldis.services.group_commit import GroupCommitter
 from aldis.services.moves import MoveCommitter
+from aldis.services.neighbours import Neighbours
 from aldis.services.read_streams import StreamReader
 from aldis.services.typists import Typists
 from aldis.telemetry.metrics import Metrics
@@ -47,6 +48,7 @@ class GatewayContext:
     channels: ChannelDirectory
     typists: Typists
     watching: "Watching"
+    neighbours: Neighbours
     limiter: Limiter
     limits: GatewayLimits
     clock: Clock

@@ -22,7 +22,7 @@ from aldis.gateway.feed import feed
 from aldis.gateway.frames import batch_frames
 from aldis.gateway.protocol import text_frame
 from aldis.gateway.registration import Registration
-from aldis.ports.backplane import Disconnect, Ring
+from aldis.ports.backplane import Disconnect, PersonalRing, Replaced
 from aldis.ports.clock import Clock
 from aldis.ports.presence import Presence
 from aldis.ports.store import Store
@@ -106,6 +106,12 @@ class Hub:
         self.expire_later(connection)
         self._metrics.connections.inc()
 
+    def replace(self, ring: Replaced) -> None:
+        """Close connections of a device that has connected again at another gateway."""
+        for connection in tuple(self.of(ring.user)):
+            if connection.device == ring.device and connection.connection_id < ring.connection:
+                connection.close(CloseCode.REPLACED)
+
     def remove(self, connection: Connection) -> None:
         """Forget a connection; safe to call again."""
         own = self._by_user.get(connection.user, []) if connection.user is not None else []
@@ -141,7 +147,7 @@ class Hub:
 
     # -- what is rung -------------------------------------------------------------------------------------------
 
-    def on_ring(self, rings: Sequence[Ring]) -> None:
+    def on_ring(self, rings: Sequence[PersonalRing | Broadcast]) -> None:
         """Hand rings to the users' connections."""
         knocked: list[UserId] = []
         for ring in rings:

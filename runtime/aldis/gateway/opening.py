@@ -14,6 +14,9 @@ async def open_connection(connection: Connection, wanted: ConnectDevice) -> Atta
     context = connection.context
     context.hub.add(connection)
     await context.hub.registration.came(wanted.user)
+    await context.neighbours.came(
+        wanted.user, wanted.device, connection.connection_id, context.limits.connections_per_user
+    )
     attachment = await context.connector.connect(wanted)
     await context.hub.broadcaster.admit(connection)
     context.watching.came(wanted.user)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from aldis.domain.ids import UserId
 from aldis.domain.streams import Batch, Broadcast
+from aldis.ports.connections import ConnectionView
 
 
 class Knock(NamedTuple):
@@ -48,8 +49,41 @@ class Parting(NamedTuple):
     other: UserId
 
 
-PersonalRing = Batch | Knock | Disconnect | Whisper | Sighting | Parting  # for one user
-Ring = PersonalRing | Broadcast
+class Replaced(NamedTuple):
+    """A device of this user's has connected anew: connections of it whose ids are lower have to go."""
+
+    user: UserId
+    device: str
+    connection: str
+
+
+class ChannelsChanged(NamedTuple):
+    """Channels were declared, changed or deleted. Lost, it is found by looking, seconds later."""
+
+
+class Question(NamedTuple):
+    """Which connections are there? `node` is to be answered with a `Roll`; None stands for all."""
+
+    id: str
+    node: str
+    user: str | None
+    connection: str | None
+    after: str
+    limit: int
+
+
+class Roll(NamedTuple):
+    """A node's answer: how many of its connections fit in all, and up to `limit` of those above `after`."""
+
+    question: str
+    node: str
+    total: int
+    views: tuple[ConnectionView, ...]
+
+
+PersonalRing = Batch | Knock | Disconnect | Whisper | Sighting | Parting | Replaced  # for one user
+CommonRing = Broadcast | ChannelsChanged  # for every node
+Ring = PersonalRing | CommonRing | Question | Roll
 
 
 class Backplane(Protocol):

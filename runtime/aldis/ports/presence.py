@@ -26,6 +26,10 @@ class Presence(Protocol):
         """The nodes of each user that is connected; the others are left out."""
         ...
 
+    async def nodes(self) -> Sequence[str]:
+        """All nodes that have a lease, whoever is connected there."""
+        ...
+
     async def watch(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `node` wants to be told of these users' coming and going; safe to repeat."""
         ...

@@ -12,8 +12,7 @@ import structlog
 from aldis.domain.deliveries import Outcome
 from aldis.domain.errors import Unavailable
 from aldis.domain.ids import UserId
-from aldis.domain.streams import Broadcast
-from aldis.ports.backplane import Backplane, Knock, PersonalRing, Ring, Sighting
+from aldis.ports.backplane import Backplane, CommonRing, Knock, PersonalRing, Ring, Sighting
 from aldis.ports.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -36,18 +35,18 @@ class Ringer:
         self._node = node
 
     async def ring(self, rings: Sequence[Ring]) -> None:
-        """Send each ring to the nodes of its user, broadcasts to all.
+        """Send each ring to the nodes of its user, broadcasts and changes of channels to all.
 
         A lost doorbell is healed by positions, so no failure of it reaches the caller. While presence is unknown this
         node alone is rung, which needs nobody's help.
         """
         if not rings:
             return
-        broadcasts = [ring for ring in rings if isinstance(ring, Broadcast)]
-        personal = [ring for ring in rings if not isinstance(ring, Broadcast)]
+        common = [ring for ring in rings if isinstance(ring, CommonRing)]
+        personal = [ring for ring in rings if isinstance(ring, PersonalRing)]
         try:
-            if broadcasts:
-                await self._backplane.ring_all(broadcasts)
+            if common:
+                await self._backplane.ring_all(common)
             if personal:
                 await self._backplane.ring(await self._by_node(personal))
         except Unavailable as error:

@@ -65,6 +65,9 @@ class RecordingDoorbell:
     async def withdraw(self, node: str, users: Sequence[UserId]) -> None:
         return None
 
+    async def nodes(self) -> Sequence[str]:
+        return ["node"]
+
     async def watch(self, node: str, users: Sequence[UserId]) -> None:
         return None
 

@@ -14,10 +14,12 @@ class MemoryPresence:
     def __init__(self) -> None:
         self._nodes: dict[UserId, tuple[str, ...]] = {}
         self._watching: dict[UserId, tuple[str, ...]] = {}
+        self._leased: set[str] = set()
         self._forgotten: set[str] = set()
 
     async def register(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `users` have a connection on `node`."""
+        self._leased.add(node)
         _add(self._nodes, node, users)
 
     async def withdraw(self, node: str, users: Sequence[UserId]) -> None:
@@ -28,6 +30,10 @@ class MemoryPresence:
         """The nodes of each user that is connected; the others are left out."""
         known = self._nodes
         return {user: known[user] for user in users if user in known}
+
+    async def nodes(self) -> Sequence[str]:
+        """All nodes that have registered anybody or renewed a lease."""
+        return sorted(self._leased)
 
     async def watch(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `node` wants to be told of `users`."""
@@ -47,11 +53,13 @@ class MemoryPresence:
         if node in self._forgotten:
             self._forgotten.remove(node)
             return False
+        self._leased.add(node)
         return True
 
     def forget(self, node: str) -> None:
         """Take a node's lease and all its users away, as a flushed or restarted registry would."""
         self._forgotten.add(node)
+        self._leased.discard(node)
         for known in (self._nodes, self._watching):
             _remove(known, node, [user for user, nodes in known.items() if node in nodes])
 

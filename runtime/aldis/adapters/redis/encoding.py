@@ -11,7 +11,19 @@ import msgspec
 
 from aldis.domain.ids import UserId
 from aldis.domain.streams import Batch, Broadcast, BroadcastEvent, BroadcastSource, Event, Source
-from aldis.ports.backplane import Disconnect, Knock, Parting, Ring, Sighting, Whisper
+from aldis.ports.backplane import (
+    ChannelsChanged,
+    Disconnect,
+    Knock,
+    Parting,
+    Question,
+    Replaced,
+    Ring,
+    Roll,
+    Sighting,
+    Whisper,
+)
+from aldis.ports.connections import ConnectionView
 
 
 class _Batch(msgspec.Struct, array_like=True, frozen=True, tag=0):
@@ -74,7 +86,46 @@ class _Parting(msgspec.Struct, array_like=True, frozen=True, tag=6):
         return Parting(self.user, self.other)
 
 
-_Wire = _Batch | _Broadcast | _Knock | _Disconnect | _Whisper | _Sighting | _Parting
+class _Replaced(msgspec.Struct, array_like=True, frozen=True, tag=7):
+    user: UserId
+    device: str
+    connection: str
+
+    def ring(self) -> Ring:
+        return Replaced(self.user, self.device, self.connection)
+
+
+class _ChannelsChanged(msgspec.Struct, array_like=True, frozen=True, tag=8):
+    def ring(self) -> Ring:
+        return ChannelsChanged()
+
+
+class _Question(msgspec.Struct, array_like=True, frozen=True, tag=9):
+    id: str
+    node: str
+    user: str | None
+    connection: str | None
+    after: str
+    limit: int
+
+    def ring(self) -> Ring:
+        return Question(self.id, self.node, self.user, self.connection, self.after, self.limit)
+
+
+class _Roll(msgspec.Struct, array_like=True, frozen=True, tag=10):
+    question: str
+    node: str
+    total: int
+    views: tuple[ConnectionView, ...]
+
+    def ring(self) -> Ring:
+        return Roll(self.question, self.node, self.total, self.views)
+
+
+_Wire = (
+    _Batch | _Broadcast | _Knock | _Disconnect | _Whisper | _Sighting | _Parting
+    | _Replaced | _ChannelsChanged | _Question | _Roll
+)  # fmt: skip
 
 
 class Letter(NamedTuple):
@@ -122,4 +173,8 @@ _WIRES: dict[type[Ring], Callable[..., _Wire]] = {
     Whisper: lambda ring: _Whisper(*ring),
     Sighting: lambda ring: _Sighting(*ring),
     Parting: lambda ring: _Parting(*ring),
+    Replaced: lambda ring: _Replaced(*ring),
+    ChannelsChanged: lambda _ring: _ChannelsChanged(),
+    Question: lambda ring: _Question(*ring),
+    Roll: lambda ring: _Roll(*ring),
 }

@@ -7,7 +7,7 @@ shed first: its stream is short.
 from typing import Final
 
 from aldis.domain.streams import EXPRESS, Batch, Broadcast
-from aldis.ports.backplane import Disconnect, Parting, Ring, Sighting, Whisper
+from aldis.ports.backplane import Knock, Ring, Sighting, Whisper
 
 ALL: Final = "*"
 """In place of a node: the streams that every node reads. No node is called so."""
@@ -35,4 +35,4 @@ def lane_of(ring: Ring) -> str:
         return EXPRESS_LANE if ring.source in {EXPRESS, "be"} else STANDARD_LANE
     if isinstance(ring, (Whisper, Sighting)):
         return WHISPERED
-    return EXPRESS_LANE if isinstance(ring, (Disconnect, Parting)) else STANDARD_LANE
+    return STANDARD_LANE if isinstance(ring, Knock) else EXPRESS_LANE

@@ -77,6 +77,11 @@ class Leases:
         self._fresh_until = min([now + FRESH_SECONDS, *(end for end in self._ends.values() if end > now)])
         self._nodes.clear()
 
+    def nodes(self) -> Sequence[str]:
+        """The nodes whose leases have not run out."""
+        now = time.monotonic()
+        return sorted({member.rpartition("|")[0] for member, end in self._ends.items() if end > now})
+
     def nodes_in(self, value: bytes) -> tuple[str, ...] | None:
         """The nodes with a lease among those of a value; None if it names one that may be newer than what we know."""
         nodes = self._nodes.get(value)

@@ -91,6 +91,12 @@ class RedisPresence:
         """The nodes of each user that is connected; the others are left out."""
         return await self._looks.ask(_Look("connected", tuple(users))) if users else {}
 
+    async def nodes(self) -> Sequence[str]:
+        """All nodes that have a lease, whoever is connected there."""
+        (reply,) = await self._link.run([self._leases.read()])
+        self._leases.take(reply)
+        return self._leases.nodes()
+
     async def watch(self, node: str, users: Sequence[UserId]) -> None:
         """Say that `node` wants to be told of these users' coming and going."""
         await self._add("watched", node, users)
