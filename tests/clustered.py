@@ -26,6 +26,7 @@ from servers.postgres import PostgresServer
 from servers.proxy import ProxyServer
 from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
+from servers.server import wait_until
 
 GATEWAYS = 2
 
@@ -93,6 +94,11 @@ class Cluster(Server):
         return self._secret
 
     @property
+    def own_port(self) -> int:
+        """The first gateway's."""
+        return self.gateways[0].port
+
+    @property
     def command_options(self) -> Sequence[str]:
         """None: variables say where the cluster is."""
         return ()
@@ -104,8 +110,14 @@ class Cluster(Server):
 
     async def start(self) -> None:
         """Start what does not run, all at once, and wait until it is ready."""
-        idle = [process for process in (*self.processes, self.proxy) if not process.is_running]
+        idle = [process for process in self.processes if not process.is_running]
         await asyncio.gather(*(asyncio.to_thread(process.start) for process in idle))
+        await asyncio.to_thread(self._wait_for_proxy)
+
+    def _wait_for_proxy(self) -> None:
+        if not self.proxy.is_running:
+            self.proxy.start()
+        wait_until(self.proxy.is_ready, "the proxy to find the gateways", lambda: False, self.proxy.said)
 
     async def kill(self, process: AldisServer | None = None) -> None:
         """End one process with SIGKILL: the one that is given, or any."""

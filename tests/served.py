@@ -79,6 +79,11 @@ class Server:
         return (self.data_dir / "secret").read_text(encoding="utf-8").strip()
 
     @property
+    def own_port(self) -> int:
+        """Where the process itself listens, whatever stands before it."""
+        return self.port
+
+    @property
     def command_options(self) -> Sequence[str]:
         """What tells a command where the server's data is."""
         return ("--data-dir", str(self.data_dir))

@@ -4,9 +4,10 @@ New connections go to the gateway with the fewest; one whose `/readyz` fails get
 socket may be silent for longer than its pings are apart; a request that a gateway never got is tried on another.
 """
 
-import socket
+import csv
+import http.client
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from servers.guard import Guard
@@ -15,6 +16,7 @@ from servers.ports import HOST, free_port
 from servers.server import Server
 
 ANSWER_SECONDS = 2.0
+NAME = "gateway-"
 CONFIG = """\
 global
     maxconn 8000
@@ -26,12 +28,15 @@ defaults
     timeout tunnel 1h
     timeout http-request 10s
     timeout queue 5s
+    timeout check 5s
     retries 2
     retry-on conn-failure empty-response
     option redispatch
     option forwardfor
 frontend clients
     bind {host}:{port}
+    stats enable
+    stats uri /proxy
 {administration}    default_backend gateways
 backend gateways
     balance leastconn
@@ -82,11 +87,20 @@ class ProxyServer(Server):
         return [str(find_program("haproxy", Path("/usr/sbin"))), "-db", "-f", str(path)]
 
     def is_ready(self) -> bool:
-        """Whether it listens."""
-        with suppress(OSError), socket.create_connection((HOST, self.port), ANSWER_SECONDS):
-            return True
-        return False
+        """Whether it has found all its gateways to be ready."""
+        rows = csv.DictReader(self._figures().lstrip("# ").splitlines())
+        states = [row["status"] for row in rows if row["svname"].startswith(NAME)]
+        return len(states) == len(self._gateways) + len(self._admin) and all(state == "UP" for state in states)
+
+    def _figures(self) -> str:
+        with (
+            suppress(OSError, http.client.HTTPException),
+            closing(http.client.HTTPConnection(HOST, self.port, timeout=ANSWER_SECONDS)) as connection,
+        ):
+            connection.request("GET", "/proxy;csv")
+            return connection.getresponse().read().decode()
+        return ""
 
 
 def _servers(ports: Sequence[int]) -> str:
-    return "".join(f"    server gateway-{port} {HOST}:{port}\n" for port in ports)
+    return "".join(f"    server {NAME}{port} {HOST}:{port}\n" for port in ports)

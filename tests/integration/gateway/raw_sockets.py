@@ -63,7 +63,7 @@ class RawSocket:
     async def open(self, server: Server, *, handshake: bytes | None = HANDSHAKE) -> None:
         """Connect, and unless there is no handshake to send, wait for its answer."""
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(self._socket, ("127.0.0.1", server.port))
+        await loop.sock_connect(self._socket, ("127.0.0.1", server.own_port))
         if handshake is None:
             return
         await self.write(handshake)

@@ -740,7 +740,7 @@ async def test_a_client_that_says_goodbye_is_answered(server: Server, code: int)
 
 async def status_of(server: Server, request: bytes) -> int:
     """The status of what the server answers to a request; unless it is a handshake, it closes then."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.own_port)
     try:
         writer.write(request)
         async with asyncio.timeout(WAIT):
@@ -793,7 +793,7 @@ async def test_a_request_that_is_no_handshake_is_answered_and_closed(
 async def test_a_head_without_an_end_is_not_kept(server: Server, bystander: Client, begin: bytes, more: bytes) -> None:
     """Nobody needs a token to send one, so it is refused when it is too large, and costs nothing."""
     rss, sent = server.rss(), 0
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.own_port)
     with suppress(ConnectionError):
         writer.write(begin)
         while sent < 50_000_000 and not reader.at_eof():
