@@ -99,6 +99,11 @@ class Cluster(Server):
         return self.gateways[0].port
 
     @property
+    def own_urls(self) -> Sequence[str]:
+        """The gateways'."""
+        return [gateway.url for gateway in self.gateways]
+
+    @property
     def command_options(self) -> Sequence[str]:
         """None: variables say where the cluster is."""
         return ()

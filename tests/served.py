@@ -84,6 +84,11 @@ class Server:
         return self.port
 
     @property
+    def own_urls(self) -> Sequence[str]:
+        """Where each process takes clients, whatever stands before them."""
+        return (self.url,)
+
+    @property
     def command_options(self) -> Sequence[str]:
         """What tells a command where the server's data is."""
         return ("--data-dir", str(self.data_dir))

@@ -15,7 +15,6 @@ from aldis.bootstrap import open_admin_store
 from aldis.domain.callers import Scope
 from aldis.services.apply_channel import apply_channel
 from aldis.services.issue_key import issue_key
-from aldis.settings import load_settings
 from integration.gateway.sockets import Client, Json, chat, connected, new_name, problem, rest, text
 from served import Server, served
 
@@ -88,11 +87,13 @@ AsKey = Callable[..., Awaitable[httpx2.AsyncClient]]
 
 
 async def declare(server: Server, store: SqlStore, spec: Json, stem: str = "ch") -> str:
-    """A new channel that the server knows: by REST it reads a name that it does not know."""
+    """A new channel that every process knows: by REST it reads a name that it does not know."""
     name = new_name(stem)
     await apply_channel(spec, name=name, store=store, clock=SystemClock())
     async with rest(server, server.token(new_name("prober"))) as http:
-        await http.post("/v1/messages", json={"to": {"user": "nobody"}, "channel": name, "content": text()})
+        for url in server.own_urls:
+            body = {"to": {"user": "nobody"}, "channel": name, "content": text()}
+            await http.post(f"{url}/v1/messages", json=body)
     return name
 
 
@@ -355,7 +356,7 @@ async def test_where_nobody_chats_nobody_does(ask: AskAs, server: Server, store:
 async def test_the_built_in_channel_can_be_given_a_policy(tmp_path: Path) -> None:
     """Then it holds for those who name no channel, too."""
     async with served(tmp_path) as own:
-        async with open_admin_store(load_settings(data_dir=own.data_dir)) as beside:
+        async with open_admin_store(own.settings()) as beside:
             spec: Json = {"type": "Chat", "chat": {"who": "Agents", "agents": ["support"]}}
             await apply_channel(spec, name="chat", store=beside, clock=SystemClock())
         await own.restart()  # which reads the channels; a running one follows within seconds
