@@ -6,6 +6,13 @@ SCENARIO ?=
 PRODUCTION ?=
 PYTEST_ARGS ?=
 
+# What `make test` runs a second time, on two gateways and a worker behind a proxy.
+GATEWAY_TESTS := socket_contract rights who_may_what who_may_revise revisions ephemera http_streams repeated_requests \
+	described admin_live
+ON_CLUSTER := $(GATEWAY_TESTS:%=tests/integration/gateway/test_%.py) tests/integration/broadcast/test_broadcast.py \
+	tests/integration/broadcast/test_revisions.py tests/integration/broadcast/test_flapping.py \
+	tests/integration/promise/test_stream_rules.py
+
 .DEFAULT_GOAL := help
 .PHONY: help setup servers run up down test check format bench e2e clean
 
@@ -27,8 +34,9 @@ up: setup servers ## Start a production in small: PostgreSQL, RabbitMQ, Redis, t
 down: setup ## End it, with its data
 	@PYTHONPATH=tests $(PY) -m servers.stack down
 
-test: setup servers ## Run the unit, contract and integration tests
+test: setup servers ## Run all tests, then those of a server again on a cluster
 	$(PY) -m pytest $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(PY) -m pytest --cluster $(ON_CLUSTER))
 
 check: setup ## Format, lint, types, imports and unit tests, in under a minute
 	.venv/bin/ruff format --check

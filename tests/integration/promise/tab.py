@@ -110,10 +110,13 @@ class Tab:
 async def open_tab(
     server: Server, user: str, device: str | None = "d1", *, cursor: str | None = None, window: int | None = None
 ) -> AsyncGenerator[Tab]:
-    """Connect a device of a user and read the welcome; `window` bounds the bytes that wait for it unread."""
+    """Connect a device of a user and read the welcome; `window` bounds the bytes that wait for it unread.
+
+    A proxy would read them all and be the slow reader's reader, so such a device connects past it.
+    """
     async with connect(
         server.ws_url,
-        sock=await _open_socket(server.port, window),
+        sock=await _open_socket(server.port if window is None else server.own_port, window),
         subprotocols=[Subprotocol("aldis.v1")],
         compression=None,
         max_size=None,
