@@ -77,8 +77,8 @@ async def store_group(
         await _refuse_closed(group, transaction, conversations)
         await _claim(group, transaction, now_ms)
         await _permit(group, transaction, conversations, policies)
-        messages = await _store_messages(group, transaction, conversations, replied)
-        return await _announce(group, messages, transaction, conversations, retries, now_ms)
+        messages = await _number_messages(group, transaction, conversations, replied)
+        return await _write(group, messages, transaction, conversations, retries, now_ms)
 
     batches = await store.run(recipe)
     return group.finish(), batches
@@ -301,13 +301,13 @@ def _mismatch_error() -> Rejected:
     return Rejected("idempotency_mismatch", "this Idempotency-Key was used with another body", field="Idempotency-Key")
 
 
-async def _store_messages(
+async def _number_messages(
     group: _Group,
     transaction: Transaction,
     conversations: dict[ConversationId, Conversation],
     replied: dict[MessageId, Message],
 ) -> list[Message]:
-    """Give each fresh message its seq, in order, and store it."""
+    """Give each fresh message its seq, in order."""
     fresh = group.open()
     if not fresh:
         return []
@@ -323,7 +323,6 @@ async def _store_messages(
         group.answers[index] = Stored(command.message_id, command.conversation_id, seq)
     own = Counter((m.conversation_id, m.sender.user) for m in messages if m.sender.user is not None)
     await transaction.count_own(own)
-    await transaction.insert_messages(messages)
     return messages
 
 
@@ -345,7 +344,7 @@ def _message(command: SendMessage, seq: int, conversation: Conversation, replied
     )
 
 
-async def _announce(
+async def _write(
     group: _Group,
     messages: Sequence[Message],
     transaction: Transaction,
@@ -353,13 +352,21 @@ async def _announce(
     retries: RetryPolicies,
     now_ms: int,
 ) -> list[Batch | Broadcast]:
-    """Put each message where its recipients find it, and the events into the outbox."""
+    """Store each message, put it where its recipients find it, and the events into the outbox.
+
+    What gives out numbers comes first, then what only inserts: a database that is far away takes that as one.
+    """
     if not messages:
         return []
     personal = [m for m in messages if not conversations[m.conversation_id].broadcast]
     batches: list[Batch | Broadcast] = []
+    entries: list[LaneEntry] = []
     if personal:
-        batches += await _store_entries(personal, transaction, conversations, retries, now_ms)
+        entries, own = await _place(personal, transaction, conversations, retries, now_ms)
+        batches += own
+    await transaction.insert_messages(messages)
+    if personal:
+        await transaction.insert_entries(entries)
         await transaction.put_expiries([(m.expires_at, m.id) for m in personal if m.expires_at is not None])
     if len(personal) < len(messages):
         everyone = {command.message_id for command in group.commands if command.everyone}
@@ -372,14 +379,14 @@ async def _announce(
     return batches
 
 
-async def _store_entries(
+async def _place(
     messages: Sequence[Message],
     transaction: Transaction,
     conversations: dict[ConversationId, Conversation],
     retries: RetryPolicies,
     now_ms: int,
-) -> list[Batch]:
-    """Put each message into the lane of each member, the sender included; the others' are looked at for answers."""
+) -> tuple[list[LaneEntry], list[Batch]]:
+    """A place for each message in the lane of each member, the sender included; the others' lanes become due."""
     counts: Counter[tuple[UserId, Source]] = Counter()
     due: dict[tuple[UserId, Source], int] = {}
     for message in messages:
@@ -402,6 +409,5 @@ async def _store_entries(
             own = user == message.sender.user
             entries.append(LaneEntry(user, lane, position, message.id, message.conversation_id, message.seq, own))
             events.setdefault(key, []).append((position, rendering, own))
-    await transaction.insert_entries(entries)
     at = messages[0].created_at
-    return [Batch(user, source, LaterEvents(of_lane), at) for (user, source), of_lane in events.items()]
+    return entries, [Batch(user, source, LaterEvents(of_lane), at) for (user, source), of_lane in events.items()]

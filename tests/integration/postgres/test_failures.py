@@ -314,6 +314,7 @@ async def test_a_server_that_hangs_is_not_waited_for(guard: Guard, monkeypatch: 
             with pytest.raises(OutcomeUnknown):
                 async with store.begin() as transaction:
                     await put_message(transaction, message(2))
+                    await transaction.heads([BOB])  # what waited to be written is written
                     server.pause()
             with pytest.raises(Unavailable):
                 await store.heads([BOB])

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, TextClause
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -21,6 +21,10 @@ class Executing(Protocol):
 
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
         """Run a statement; all its rows are there when it returns."""
+        ...
+
+    async def write(self, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+        """Insert rows, perhaps together with those of the next writes: none of them may depend on another."""
         ...
 
     def data_version(self) -> tuple[object, int] | None:
@@ -37,6 +41,10 @@ class InlineConnection:
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
         """Run a statement now."""
         return self._connection.execute(statement, parameters)
+
+    async def write(self, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+        """Run it now."""
+        self._connection.execute(statement, parameters)
 
     def data_version(self) -> tuple[object, int] | None:
         """SQLite's own number, which is one connection's; asked past SQLAlchemy, which would cost ten times as much."""
@@ -55,6 +63,10 @@ class ThreadConnection:
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
         """Run a statement there; its rows are fetched there too."""
         return await in_thread(self._thread, lambda: self._fetch(statement, parameters))
+
+    async def write(self, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+        """Run it now."""
+        await self.execute(statement, parameters)
 
     def data_version(self) -> tuple[object, int] | None:
         """Not worth a hop to the thread."""

@@ -50,7 +50,7 @@ class Expiries(Part):
     async def put_expiries(self, expiries: Sequence[tuple[int, MessageId]]) -> None:
         """Insert rows."""
         if expiries:
-            await self._run(_put_expiries, sorted(expiries))
+            await self._write(_put_expiries, sorted(expiries))
 
     async def due_expiries(self, now: int, limit: int) -> list[tuple[int, MessageId]]:
         """The low end of the key."""

@@ -22,6 +22,10 @@ class Part:
         """Run one statement with all its rows in one parameter, and perhaps some numbers in others."""
         return await self._connection.execute(self._dialect.made(build), {**as_rows(rows), **more})
 
+    async def _write(self, build: Callable[[Dialect], TextClause], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows, perhaps together with the next call's: neither may need to see what the other inserts."""
+        await self._connection.write(self._dialect.made(build), as_rows(rows))
+
     async def _drop(self, table: Table, condition: ColumnElement[bool], limit: int) -> int:
         """Delete up to `limit` rows of a table; answer how many."""
         key = [table.c[each.name] for each in table.primary_key]

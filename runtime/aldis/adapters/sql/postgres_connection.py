@@ -18,6 +18,7 @@ from aldis.adapters.sql.connection import Parameters
 
 STATEMENTS = 500  # texts kept; there are some two hundred
 
+_PARAMETER = re.compile(r"\$(\d+)")
 _HAS_ROWS = re.compile(r"\s*(SELECT|SHOW)\b|.*\bRETURNING\b", re.DOTALL)
 
 
@@ -82,6 +83,7 @@ class Statements:
         self._dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
         self._compiled: Any = LRUCache(STATEMENTS)
         self._texts: dict[str, tuple[str, Sequence[str], bool]] = {}
+        self._together: dict[tuple[str, ...], str] = {}
 
     def bind(self, statement: Executable, parameters: Mapping[str, Any]) -> Statement:
         """A statement with its values."""
@@ -100,6 +102,14 @@ class Statements:
         dressed = [compiled.construct_params(row, extracted_parameters=extracted) for row in rows]
         return str(compiled), [[values[name] for name in names] for values in dressed]
 
+    def together(self, texts: Sequence[str]) -> str:
+        """One statement that does what all of these do; none sees what another does."""
+        key = tuple(texts)
+        found = self._together.get(key)
+        if found is None:
+            found = self._together[key] = _join(texts)
+        return found
+
     def _add(self, statement: TextClause) -> tuple[str, Sequence[str], bool]:
         compiled: Any = statement.compile(dialect=self._dialect)
         text = str(compiled)
@@ -114,6 +124,19 @@ class Statements:
         return compiled, extracted
 
 
+def _join(texts: Sequence[str]) -> str:
+    """All but the last become parts of a WITH; their parameters are numbered on."""
+    numbered: list[str] = []
+    taken = 0
+    for text in texts:
+        numbers = [int(number) for number in _PARAMETER.findall(text)]
+        numbered.append(_PARAMETER.sub(lambda match, by=taken: f"${int(match[1]) + by}", text))  # type: ignore[misc]
+        taken += max(numbers, default=0)
+    *before, last = numbered
+    parts = ", ".join(f"w{number} AS ({text})" for number, text in enumerate(before))
+    return f"WITH {parts} {last}" if parts else last
+
+
 def _has_rows(text: str) -> bool:
     return _HAS_ROWS.match(text) is not None
 
@@ -124,9 +147,25 @@ class PostgresConnection:
     def __init__(self, driver: "asyncpg.pool.PoolConnectionProxy[Record]", statements: Statements) -> None:
         self._driver = driver
         self._statements = statements
+        self._writes: list[Statement] = []  # that wait to go together
+
+    async def write(self, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+        """Keep it until something else is to be run, or the transaction ends: each round trip costs more than a row."""
+        write = self._statements.bind(statement, parameters)
+        if any(other.text == write.text for other in self._writes):
+            await self.flush()  # rows of one table keep their order
+        self._writes.append(write)
+
+    async def flush(self) -> None:
+        """Run what has been kept."""
+        if self._writes:
+            writes, self._writes = self._writes, []
+            together = self._statements.together([write.text for write in writes])
+            await self._driver.execute(together, *(value for write in writes for value in write.values))
 
     async def execute(self, statement: Executable, parameters: Parameters = None) -> Result:
         """Run a statement; for many rows it is sent once and run for each, in order."""
+        await self.flush()
         if parameters is not None and not isinstance(parameters, Mapping):
             await self._driver.executemany(*self._statements.bind_many(statement, parameters))
             return Result((), len(parameters))

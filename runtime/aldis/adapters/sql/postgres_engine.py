@@ -81,7 +81,9 @@ class PostgresEngine:
                 driver = await stack.enter_async_context(self._writing.connection())
                 await driver.execute(_BEGIN)
             try:
-                yield PostgresConnection(driver, self._statements)
+                connection = PostgresConnection(driver, self._statements)
+                yield connection
+                await connection.flush()
             except BaseException as error:
                 await _roll_back(driver, is_hopeless=is_moved(error))
                 raise

@@ -116,6 +116,9 @@ def _put_states(dialect: Dialect) -> TextClause:
     )
 
 
+_PUT_OUTBOX = text("INSERT INTO outbox (topic, payload, created_at) VALUES (:topic, :payload, :at)")
+
+
 class Sends(Part):
     """Bulk writes of one open transaction; each is one statement with all its rows in one parameter."""
 
@@ -170,12 +173,12 @@ class Sends(Part):
     async def insert_messages(self, messages: Sequence[Message]) -> None:
         """Store rows."""
         if messages:
-            await self._run(_insert_messages, [values_of(message) for message in messages])
+            await self._write(_insert_messages, [values_of(message) for message in messages])
 
     async def insert_entries(self, entries: Sequence[LaneEntry]) -> None:
         """Store rows."""
         if entries:
-            await self._run(
+            await self._write(
                 _insert_entries, [(*e[:7], None if e.type == MESSAGE else e.type, e.revised_at) for e in entries]
             )
 
@@ -190,9 +193,7 @@ class Sends(Part):
 
     async def put_outbox(self, topic: str, payload: bytes, at: int) -> None:
         """Store an event row."""
-        await self._connection.execute(
-            schema.outbox.insert(), {"topic": topic, "payload": payload, "created_at": at, "leased_until": None}
-        )
+        await self._connection.write(_PUT_OUTBOX, {"topic": topic, "payload": payload, "at": at})
 
     async def messages(self, ids: Sequence[MessageId]) -> dict[MessageId, Message]:
         """Messages by id."""
