@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import TextClause
 
 from aldis.adapters.sql.postgres_connection import PostgresConnection, Result, Statement
 from aldis.adapters.sql.postgres_pool import LIMITS, PLANS, connect_arguments
@@ -64,7 +65,12 @@ async def probe(full: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
     """Each statement that is run, as it is sent."""
     run: list[Statement] = []
-    execute = PostgresConnection.execute
+    execute, write = PostgresConnection.execute, PostgresConnection.write
+
+    async def recorded_write(self: PostgresConnection, statement: TextClause, parameters: Mapping[str, Any]) -> None:
+        run.append(self._statements.bind(statement, parameters))
+        await write(self, statement, parameters)
+        await self.flush()
 
     async def recorded(self: PostgresConnection, statement: Any, parameters: Any = None) -> Result:
         if parameters is None or isinstance(parameters, Mapping):
@@ -75,6 +81,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
         return await execute(self, statement, parameters)
 
     monkeypatch.setattr(PostgresConnection, "execute", recorded)
+    monkeypatch.setattr(PostgresConnection, "write", recorded_write)
     return run
 
 
@@ -160,3 +167,43 @@ async def test_a_write_goes_along_its_indexes(
 
     assert run
     assert differences(WRITES[name], *await look(probe, run)) == []
+
+
+@pytest.fixture(scope="module")
+async def new(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """A database as it is on its first day: nothing in it, and nothing known of it."""
+    url = postgres_server.create_database("new")
+    async with open_sql_store(url, now_ms=NOW):
+        pass
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.mark.parametrize("name", sorted({*READS, *WRITES} - {"what passed a message"}))  # it wants one that is there
+async def test_a_plan_that_was_made_for_an_empty_table_does_for_a_full_one(
+    new: str, statements: list[Statement], name: str
+) -> None:
+    """Plans are kept: one that goes through whole tables while they are small would do so when they no longer are."""
+    async with open_sql_store(new, now_ms=NOW) as store:
+        if name in READS:
+            await READS[name].call(store)
+        else:
+            async with store.begin() as transaction:
+                await WRITES[name].call(transaction)
+                await transaction._connection._driver.execute("ROLLBACK; BEGIN")  # type: ignore[attr-defined]
+    probe = await asyncpg.connect(**connect_arguments(parse_postgres_url(new), LIMITS | PLANS))
+    try:
+        plans = [await explain(probe, statement) for statement in statements]
+    finally:
+        await probe.close()
+
+    assert [told for plan in plans for told in compared_row_by_row(plan)] == []
+
+
+def compared_row_by_row(plan: dict[str, Any]) -> Iterator[str]:
+    """The tables of which each row is held against each of the rows that were given, in place of a look for each."""
+    for node in nodes(plan):
+        if node["Node Type"] == "Nested Loop" and any(
+            of["Node Type"] == "Function Scan" for of in nodes(node["Plans"][1])
+        ):
+            yield str(sorted({of["Relation Name"] for of in nodes(node["Plans"][0]) if "Relation Name" in of}))
