@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     rabbitmq_url: Annotated[SecretStr, AfterValidator(_check_rabbitmq_url)] | None = None
     database_read_url: str | None = Field(default=None, repr=False)
     database_migrate: bool = False  # by whoever starts; SQLite has but one process, and needs no leave
-    database_writers: int = Field(default=4, ge=1, le=64)
+    database_writers: int = Field(default=2, ge=1, le=64)
     jwt: JwtSettings = JwtSettings()
     limits: LimitSettings = LimitSettings()
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...] | None, NoDecode, Words] = None

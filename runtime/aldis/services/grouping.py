@@ -1,7 +1,9 @@
 """Grouping: what arrives while one group is being worked on makes up the next.
 
 At rest an item is a group of its own and waits for nobody; under load groups grow to what the work can take. Only where
-nobody waits for an answer may a group linger. Answers go to callbacks: no future and no task for each item.
+nobody waits for an answer may a group linger. With `spacing` groups begin at least so many seconds apart: what a group
+costs whatever is in it is paid less often, and an item that comes alone still waits for nobody. Answers go to callbacks:
+no future and no task for each item.
 """
 
 import asyncio
@@ -39,9 +41,12 @@ class Grouper(Generic[T, R]):
         bound: int,
         metrics: Metrics,
         linger: float = 0.0,
+        spacing: float = 0.0,
     ) -> None:
         self._work = work
         self._linger = linger
+        self._spacing = spacing
+        self._started = 0.0  # when the last group was taken up
         self._name = name
         self._most = most
         self._bound = bound
@@ -102,15 +107,16 @@ class Grouper(Generic[T, R]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if self._linger and len(self._waiting) < self._most:
-                    await asyncio.sleep(self._linger)
+                pause = max(self._linger, self._started + self._spacing - time.perf_counter())
+                if pause > 0 and len(self._waiting) < self._most:
+                    await asyncio.sleep(pause)
                 size = min(self._most, len(self._waiting))
                 await self._finish([self._waiting.popleft() for _ in range(size)])
         finally:
             self._runner = None
 
     async def _finish(self, group: Sequence[tuple[T, Done[R] | None]]) -> None:
-        started = time.perf_counter()
+        started = self._started = time.perf_counter()
         answers = await self._answers([item for item, _ in group])
         self._seconds.observe(time.perf_counter() - started)
         self._sizes.observe(len(group))

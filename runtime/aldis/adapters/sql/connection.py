@@ -44,7 +44,7 @@ class InlineConnection:
 
     async def write(self, statement: TextClause, parameters: Mapping[str, Any]) -> None:
         """Run it now."""
-        self._connection.execute(statement, parameters)
+        await self.execute(statement, parameters)
 
     def data_version(self) -> tuple[object, int] | None:
         """SQLite's own number, which is one connection's; asked past SQLAlchemy, which would cost ten times as much."""

@@ -33,7 +33,7 @@ from aldis.domain.status import Passage
 from aldis.domain.streams import BROADCASTS, LaneHead, Source
 from aldis.ports.store import Conversation, ConversationRow, Entry, StateEntry, Transaction, Want
 
-WRITERS = 4  # groups of sends at once: more take no more on PostgreSQL, and wait longer for each other's rows
+WRITERS = 4  # groups of sends at once, unless somebody says how many
 
 T = TypeVar("T")
 
