@@ -2,7 +2,7 @@
 
 At rest an item is a group of its own and waits for nobody; under load groups grow to what the work can take. Only where
 nobody waits for an answer may a group linger. With `spacing` groups begin at least so many seconds apart: what a group
-costs whatever is in it is paid less often, and an item that comes alone still waits for nobody. Answers go to callbacks:
+costs whatever is in it is paid less often, and one that comes alone still waits for nobody. Answers go to callbacks:
 no future and no task for each item.
 """
 
