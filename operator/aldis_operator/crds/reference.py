@@ -38,7 +38,7 @@ Neither an image's entrypoint nor its variables are used, so that official image
 | image | programs |
 |---|---|
 | of the runtime | `aldis` in `PATH`, readable for any account |
-| of PostgreSQL, 15 or newer | `initdb`, `postgres`, `pg_ctl`, `pg_isready` in `PATH` or below `/usr/lib/postgresql`; `sh`, `cat`, `sed`, `mv`, `rm`, `sync`; the locale `C.UTF-8` |
+| of PostgreSQL, 15 or newer | `initdb`, `postgres`, `pg_ctl`, `pg_isready` in `PATH` or below `/usr/lib/postgresql`; `sh`, `cat`, `chmod`, `sed`, `mv`, `rm`, `sync`; the locale `C.UTF-8` |
 | of RabbitMQ, 4.0 or newer | `rabbitmq-server` and `rabbitmq-upgrade` in `/usr/lib/rabbitmq/bin`, `/opt/rabbitmq/sbin` or `PATH`; `sh`, `cat`, `chmod`, `mkdir`, `rm` |
 | of Redis, 6.2 or newer | `redis-server` in `PATH` |
 """

@@ -27,6 +27,7 @@ data={DATA}/data
 version=$(postgres --version | sed 's/[^0-9]*\\([0-9]*\\).*/\\1/')
 if [ -s "$data/PG_VERSION" ]; then
   found=$(cat "$data/PG_VERSION")
+  chmod 700 "$data" # a kubelet may have opened it to our group, and then PostgreSQL refuses it
   [ "$found" = "$version" ] && exit 0
   echo "the volume is of PostgreSQL $found, the image of $version: take an image of $found, or move the data" >&2
   exit 1

@@ -140,6 +140,7 @@ def _variables(installation: Installation) -> list[dict[str, Any]]:
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_ADVANCED_CONFIG_FILE": f"{RUN_FOLDER}/advanced.config",
         "RABBITMQ_CONFIG_FILE": f"{RUN_FOLDER}/rabbitmq.conf",
+        "RABBITMQ_CONFIG_FILES": f"{RUN_FOLDER}/conf.d/*.conf",  # there are none: those of the image are not asked
         "RABBITMQ_CONF_ENV_FILE": f"{RUN_FOLDER}/rabbitmq-env.conf",
         "RABBITMQ_ENABLED_PLUGINS_FILE": f"{servers.CONFIG}/enabled_plugins",
         "RABBITMQ_LOG_BASE": RUN_FOLDER,
