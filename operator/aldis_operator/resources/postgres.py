@@ -133,25 +133,21 @@ _VOLUMES = [
 
 def _prepare(database: Managed) -> dict[str, Any]:
     return build_container(
-        "prepare", database.image, database.pods.compute, mounts=_VOLUMES, command=_script("prepare")
+        "prepare", database.image, database.pods.compute, mounts=_VOLUMES, command=servers.script("prepare")
     )
 
 
 def _server(database: Managed) -> dict[str, Any]:
-    ready = {"exec": {"command": _script("ready")}, "periodSeconds": 5, "timeoutSeconds": 5}
+    ready = {"exec": {"command": servers.script("ready")}, "periodSeconds": 5, "timeoutSeconds": 5}
     return build_container(
         names.POSTGRES,
         database.image,
         database.pods.compute,
         mounts=_VOLUMES,
-        command=_script("run"),
+        command=servers.script("run"),
         ports=[{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
-        lifecycle={"preStop": {"exec": {"command": _script("stop")}}},
+        lifecycle={"preStop": {"exec": {"command": servers.script("stop")}}},
         startupProbe={**ready, "failureThreshold": servers.SLOW_START},
         readinessProbe={**ready, "failureThreshold": 3},
         livenessProbe=servers.knock(POSTGRES_PORT, failureThreshold=12),
     )
-
-
-def _script(name: str) -> list[str]:
-    return ["/bin/sh", f"{servers.CONFIG}/{name}.sh"]

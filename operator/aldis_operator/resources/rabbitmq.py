@@ -113,7 +113,9 @@ _VOLUMES = [*servers.MOUNTS, {"name": "data", "mountPath": HOME}, {"name": "run"
 
 
 def _prepare(broker: Managed) -> dict[str, Any]:
-    return build_container("prepare", broker.image, broker.pods.compute, mounts=_VOLUMES, command=_script("prepare"))
+    return build_container(
+        "prepare", broker.image, broker.pods.compute, mounts=_VOLUMES, command=servers.script("prepare")
+    )
 
 
 def _server(installation: Installation, broker: Managed) -> dict[str, Any]:
@@ -122,10 +124,14 @@ def _server(installation: Installation, broker: Managed) -> dict[str, Any]:
         broker.image,
         broker.pods.compute,
         mounts=_VOLUMES,
-        command=_script("run"),
+        command=servers.script("run"),
         env=_variables(installation),
         ports=[{"name": "amqp", "containerPort": AMQP_PORT, "protocol": "TCP"}],
-        **({"lifecycle": {"preStop": {"exec": {"command": _script("stop")}}}} if broker.pods.replicas > 1 else {}),
+        **(
+            {"lifecycle": {"preStop": {"exec": {"command": servers.script("stop")}}}}
+            if broker.pods.replicas > 1
+            else {}
+        ),
         startupProbe=servers.knock(AMQP_PORT, failureThreshold=servers.SLOW_START),
         readinessProbe=servers.knock(AMQP_PORT, failureThreshold=3),
         livenessProbe=servers.knock(AMQP_PORT, failureThreshold=12),
@@ -152,7 +158,3 @@ def _variables(installation: Installation) -> list[dict[str, Any]]:
     }
     pod = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [pod, *({"name": name, "value": value} for name, value in fixed.items())]
-
-
-def _script(name: str) -> list[str]:
-    return ["/bin/sh", f"{servers.CONFIG}/{name}.sh"]

@@ -89,3 +89,8 @@ def _claims(installation: Installation, component: str, volume: Volume | None) -
 def knock(port: int, **more: int) -> dict[str, Any]:
     """A probe that only connects."""
     return {"tcpSocket": {"port": port}, "periodSeconds": 5, "timeoutSeconds": 3, **more}
+
+
+def script(name: str) -> list[str]:
+    """The command that runs one of a server's own scripts."""
+    return ["/bin/sh", f"{CONFIG}/{name}.sh"]
