@@ -20,7 +20,10 @@ class Limiter(Protocol):
     """One bucket a key."""
 
     def take(self, key: str, rate: Rate, cost: int = 1) -> int:
-        """Take `cost` tokens: 0 when they were there, else nothing is taken and it answers the wait in ms."""
+        """Take `cost` tokens: 0 when they were there, else nothing is taken and it answers the wait in ms.
+
+        The wait is exact on one process; where a bank has to be asked, it may be there earlier.
+        """
         ...
 
     def remaining(self, key: str, rate: Rate) -> int:
