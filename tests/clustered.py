@@ -27,6 +27,7 @@ from servers.proxy import ProxyServer
 from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
 from servers.server import wait_until
+from servers.surroundings import surroundings
 
 GATEWAYS = 2
 
@@ -64,7 +65,7 @@ class Cluster(Server):
         self.data_dir.mkdir(exist_ok=True)
         self._secret = secrets.token_urlsafe(32)
         self.variables = {"ALDIS_JWT__SECRET": self._secret, "ALDIS_TRUSTED_PROXIES": "127.0.0.1", **variables}
-        self._env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
+        self._env = surroundings()
         self._env |= self.variables
         self.gateways = [AldisServer("gateway", self.variables, guard=guard) for _ in range(GATEWAYS)]
         self.worker = AldisServer("worker", self.variables, guard=guard)

@@ -20,6 +20,7 @@ from pathlib import Path
 from aldis.services.authenticate import sign_token
 from aldis.settings import Settings, load_settings
 from servers import ports
+from servers.surroundings import surroundings
 
 HOST = ports.HOST
 READY_SECONDS = 30.0
@@ -49,7 +50,7 @@ class Server:
         self.data_dir = folder / "data"
         self.log_file = folder / "server.log"
         self.port = ports.free_port()
-        self._env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | dict(env)
+        self._env = surroundings() | dict(env)
         self._process: Process | None = None
 
     @property

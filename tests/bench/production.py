@@ -31,6 +31,7 @@ from servers.postgres import PostgresServer
 from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
 from servers.server import Server as Process
+from servers.surroundings import surroundings
 
 Named = TypeVar("Named", bound=AldisServer)
 
@@ -109,7 +110,7 @@ class ProductionServer(Server):
 
     def aldis(self, *words: str) -> str:
         """Run it on the same database."""
-        return run_aldis(*words, env=_surroundings() | self._variables)
+        return run_aldis(*words, env=surroundings() | self._variables)
 
     def begin_anew(self, *, workers: int = 1, is_bound: bool = True, limits: Mapping[str, str] | None = None) -> None:
         """End what runs and start as much on empty stores, with no worker if wanted, and with other limits."""
@@ -208,7 +209,7 @@ def _open_servers(stack: ExitStack) -> Servers:
         _start_on(ALL_CORES, postgres)
         url = postgres.create_database(TEMPLATE)
         with on_cores(ALL_CORES):
-            run_aldis("migrate", env=_surroundings() | {DATABASE_URL: url})
+            run_aldis("migrate", env=surroundings() | {DATABASE_URL: url})
 
     _all_at_once(make_tables, partial(_start_on, ALL_CORES, rabbitmq), partial(_start_on, ALL_CORES, redis))
     return Servers(guard, postgres, rabbitmq, redis, TEMPLATE)
@@ -224,11 +225,6 @@ def _all_at_once(*actions: Callable[[], None]) -> None:
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(action) for action in actions]:
             done.result()
-
-
-def _surroundings() -> dict[str, str]:
-    """Return the variables of this process but for those that would tell ours something else."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
 
 
 def _numbered(role: str, processes: Sequence[Named]) -> list[tuple[str, Named]]:

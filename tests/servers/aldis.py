@@ -1,7 +1,6 @@
 """One process of Aldis as a cluster runs it: a gateway or a worker, configured by variables alone."""
 
 import http.client
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from servers.guard import Guard
 from servers.ports import HOST, free_port
 from servers.server import Server
+from servers.surroundings import surroundings
 
 ANSWER_SECONDS = 2.0
 
@@ -39,7 +39,7 @@ class AldisServer(Server):
 
     def environment(self) -> Mapping[str, str]:
         """Those of the process that started us but for Aldis's own, and what was given."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
+        inherited = surroundings()
         return {**inherited, **self._variables}
 
     def arguments(self) -> Sequence[str]:

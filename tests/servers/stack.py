@@ -21,6 +21,7 @@ from servers.postgres import PostgresServer, PostgresStandby
 from servers.proxy import ProxyServer
 from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
+from servers.surroundings import surroundings
 
 PLACE = Path(".run")
 UP_SECONDS = 120.0
@@ -72,7 +73,7 @@ class Stack:
         ]
 
     def _migrate(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
+        environment = surroundings()
         done = subprocess.run(
             [sys.executable, "-m", "aldis", "migrate"], env=environment | self.variables,
             capture_output=True, text=True, timeout=UP_SECONDS, check=False,

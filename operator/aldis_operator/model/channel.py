@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from aldis_operator.model.shape import LocalRef, ObjectName, SecretRef, Shape, rule, rules
+from aldis_operator.model.shape import LocalRef, Metadata, ObjectName, SecretRef, Shape, rule, rules
 from aldis_operator.model.status import ChannelStatus
 
 MAX_NAME = 63  # a namespace and a dot may be put before it, and the runtime takes 128
@@ -228,15 +228,6 @@ class ChannelSpec(Shape):
     it takes no more sends. What was sent stays readable either way."""
 
 
-class ChannelMetadata(Shape):
-    """What we read of `metadata`."""
-
-    name: str
-    namespace: str
-    uid: str
-    generation: int = 1
-
-
 class Channel(Shape):
     """What a backend may send into, or what users chat in. The same document that `aldis channel apply` takes."""
 
@@ -253,7 +244,7 @@ class Channel(Shape):
         )
     )
 
-    metadata: ChannelMetadata
+    metadata: Metadata
     spec: ChannelSpec
     """The channel's policy."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from aldis_operator.model.parts import Broker, Cache, Database
-from aldis_operator.model.shape import LocalRef, Placed, SecretRef, Shape, Word, listed_by, rule, rules
+from aldis_operator.model.shape import LocalRef, Metadata, Placed, SecretRef, Shape, Word, listed_by, rule, rules
 from aldis_operator.model.status import ClusterStatus
 
 MAX_NAME = 40  # with what the operator appends, the names of pods still fit into a label
@@ -247,15 +247,6 @@ class ClusterSpec(Shape):
     """Who may talk to whom."""
 
 
-class ClusterMetadata(Shape):
-    """What we read of `metadata`."""
-
-    name: str
-    namespace: str
-    uid: str
-    generation: int = 1
-
-
 class MessagingCluster(Shape):
     """An installation of Aldis: gateways, workers, and what they stand on."""
 
@@ -269,7 +260,7 @@ class MessagingCluster(Shape):
         )
     )
 
-    metadata: ClusterMetadata
+    metadata: Metadata
     spec: ClusterSpec
     """What is wanted."""
 

@@ -20,6 +20,15 @@ class Shape(BaseModel):
     )
 
 
+class Metadata(Shape):
+    """What we read of `metadata`."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int = 1
+
+
 def rule(expression: str, message: str, *, field: str | None = None) -> dict[str, str]:
     """One rule; `message` names the field and what to do, as it is all that a person is shown."""
     place = {"fieldPath": field} if field is not None else {}

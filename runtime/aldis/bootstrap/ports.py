@@ -99,13 +99,18 @@ async def _open_broker(
 
 
 async def _redis_doorbells(stack: AsyncExitStack, url: str, clock: SystemClock, metrics: Metrics) -> _Doorbells:
-    try:
-        link = await stack.enter_async_context(open_redis(url, metrics=metrics))
-    except ValueError as error:
-        raise InvalidSettings(f"ALDIS_REDIS_URL: {error}") from error
+    link = await enter_redis(stack, url, metrics)
     backplane = await stack.enter_async_context(open_redis_backplane(link, metrics=metrics))
     limiter = LeasingLimiter(bank=RedisTokenBank(link), local=MemoryLimiter(clock=clock), clock=clock)
     return _Doorbells(backplane, RedisPresence(link), limiter, link)
+
+
+async def enter_redis(stack: AsyncExitStack, url: str, metrics: Metrics) -> RedisLink:
+    """The way to Redis, for as long as `stack` is open. Raises `InvalidSettings` for a URL that is none."""
+    try:
+        return await stack.enter_async_context(open_redis(url, metrics=metrics))
+    except ValueError as error:
+        raise InvalidSettings(f"ALDIS_REDIS_URL: {error}") from error
 
 
 def _memory_doorbells(clock: SystemClock, metrics: Metrics) -> _Doorbells:

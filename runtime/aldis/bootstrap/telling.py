@@ -1,9 +1,11 @@
 """What the command line tells running gateways, which would find it out by themselves some seconds later."""
 
+from contextlib import AsyncExitStack
+
 from aldis.adapters.redis.backplane import open_redis_backplane
-from aldis.adapters.redis.link import open_redis
+from aldis.bootstrap.ports import enter_redis
 from aldis.ports.backplane import ChannelsChanged
-from aldis.settings import InvalidSettings, Settings
+from aldis.settings import Settings
 from aldis.telemetry.metrics import Metrics
 
 
@@ -12,12 +14,8 @@ async def tell_of_channels(settings: Settings) -> None:
     if settings.redis_url is None:
         return
     metrics = Metrics()
-    try:
-        async with (
-            open_redis(settings.redis_url.get_secret_value(), metrics=metrics) as link,
-            open_redis_backplane(link, metrics=metrics) as backplane,
-        ):
-            await backplane.ring_all([ChannelsChanged()])
-            await backplane.settle()
-    except ValueError as error:
-        raise InvalidSettings(f"ALDIS_REDIS_URL: {error}") from error
+    async with AsyncExitStack() as stack:
+        link = await enter_redis(stack, settings.redis_url.get_secret_value(), metrics)
+        backplane = await stack.enter_async_context(open_redis_backplane(link, metrics=metrics))
+        await backplane.ring_all([ChannelsChanged()])
+        await backplane.settle()

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -71,18 +72,7 @@ class AuxiliaryServer(uvicorn.Server):
 async def serving_beside(app: object, *, host: str, port: int) -> AsyncGenerator[int]:
     """Serve `app` while the block is open; gives its port. Raises `OSError` when the address is taken."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn names its own ASGI types
-        http=BoundedHttp,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = AuxiliaryServer(config)
+    server = AuxiliaryServer(_configure(app, ws="none", timeout_graceful_shutdown=1))
     task = spawn(server.serve(sockets=[listener]), "admin-server")
     try:
         yield listener.getsockname()[1]
@@ -96,23 +86,31 @@ def build_config(app: object, *, host: str, port: int, content_bytes: int) -> uv
 
     `content_bytes` is the most a content may have; a frame may be four times as large.
     """
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn names its own ASGI types
+    return _configure(
+        app,
         host=host,
         port=port,
         loop="uvloop",
-        http=BoundedHttp,
         ws=HubProtocol,
         ws_max_size=FRAME_ROOM * content_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_ping_timeout=None,
-        lifespan="off",
         backlog=BACKLOG,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=HTTP_GRACE,
+    )
+
+
+def _configure(app: object, **own: Any) -> uvicorn.Config:
+    """What holds on every port: bounded heads, no log line a request, nobody believed who says where he comes from."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn names its own ASGI types
+        http=BoundedHttp,
+        lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,  # uvicorn would believe any client of this machine; see `domain/addresses.py`
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=HTTP_GRACE,
+        **own,
     )

@@ -1,7 +1,6 @@
 """A person at a terminal: runs `aldis …` on one data folder, and reads what it says line by line."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, Mapping
@@ -9,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
+
+from servers.surroundings import surroundings
 
 PATIENCE_SECONDS = 30.0
 
@@ -93,7 +94,7 @@ class Terminal:
 
     async def _start(self, *arguments: str, stdin: int = DEVNULL) -> Process:
         own = {"ALDIS_DATA_DIR": str(self.data_dir), "ALDIS_PORT": str(self.port), "TZ": "UTC", **self.variables}
-        env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | own
+        env = surroundings() | own
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "aldis", *arguments, env=env, stdin=stdin, stdout=PIPE, stderr=PIPE
         )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from served import Server, served
+from servers.surroundings import surroundings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 CHECKOUT = Path(__file__).parents[3]
@@ -30,7 +31,7 @@ PATIENCE_SECONDS = 120.0
 async def type_all(server: Server, commands: list[str]) -> list[str]:
     """Run each block in one shell, after the other; what each printed."""
     script = "set -e\n" + "\n".join(f"{block}\nprintf '\\n%s\\n' '{END}'" for block in commands)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")}
+    env = surroundings()
     env |= {"ALDIS_DATA_DIR": str(server.data_dir), "ALDIS_PORT": str(server.port), "no_proxy": "*"}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     shell = await asyncio.create_subprocess_exec(

@@ -1,7 +1,6 @@
 """A version to come has migrated the database: today's programs go on with it, or say why they do not."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from integration.upgrade.household import Device, calling, get, post, said
 from served import HOME, Server, ServerFailed
 from servers.aldis import AldisServer
 from servers.place import ServerFailed as ProcessFailed
+from servers.surroundings import surroundings
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 NEWEST = known_revisions()[0]
@@ -24,7 +24,7 @@ UNUSABLE = following.REVISION  # a floor that nobody knows today
 
 async def run(*arguments: str, **variables: str) -> tuple[int, str]:
     """Run `aldis …`; how it ended, and what it said."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("ALDIS_")} | variables
+    env = surroundings() | variables
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "aldis", *arguments, env=env, stdout=PIPE, stderr=PIPE
     )

@@ -6,22 +6,18 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import strategies as st
 
-from aldis.domain.channels import Audience, Channel, ChannelType, ChatPolicy, History, WhoMayChat
 from aldis.domain.errors import Rejected
-from aldis.domain.retry import RetryPolicy
-from aldis.domain.streams import Priority
 from aldis.services.apply_channel import NOT_USED_YET, parse_channel
 from aldis.services.channel_schema import channel_schema
 from aldis.services.channel_spec import spec_of
 from aldis_operator.crds.structural import structural
 from aldis_operator.model.channel import NO_EFFECT, ChannelSpec
+from unit.channels import channels
 from unit.operator.admission import refusals
 
 CHECKOUT = Path(__file__).parents[3]
 OPERATORS_OWN = {"clusterRef", "credentials", "deletionPolicy"}  # of no meaning to the runtime, now and later
-SECONDS = st.integers(1, 24 * 3600).map(lambda seconds: seconds * 1000)
 
 
 def document(spec: dict[str, Any], name: str = "some") -> dict[str, Any]:
@@ -36,35 +32,10 @@ def is_taken_by_runtime(whole: dict[str, Any]) -> bool:
     return True
 
 
-@st.composite
-def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """What the runtime tells of any channel that can be declared."""
-    type_ = draw(st.sampled_from(ChannelType))
-    initial = draw(SECONDS)
-    who = draw(st.sampled_from(WhoMayChat)) if type_ is ChannelType.CHAT else WhoMayChat.ANYONE
-    is_broadcast = type_ is ChannelType.BROADCAST
-    told = Channel(
-        name="some",
-        type=type_,
-        display_name=draw(st.text(max_size=200)),
-        priority=draw(st.sampled_from(Priority)),
-        time_to_live_ms=draw(st.none() | SECONDS),
-        max_content_bytes=draw(st.none() | st.integers(1, 2**31 - 1)),
-        messages_per_second=draw(st.none() | st.integers(1, 2**31 - 1)),
-        retry=RetryPolicy(
-            initial_ms=initial,
-            factor=draw(st.floats(1, 10)),
-            max_ms=draw(st.integers(initial // 1000, 24 * 3600)) * 1000,
-            max_attempts=draw(st.integers(1, 50)),
-        ),
-        audience=draw(st.sampled_from(Audience)) if is_broadcast else Audience.SUBSCRIBERS,
-        history=draw(st.sampled_from(History)) if is_broadcast else History.VISIBLE,
-        chat=ChatPolicy(who=who, agents=("support:*", "ann") if who is WhoMayChat.AGENTS else ()),
-    )
-    return spec_of(told)
+SPECS = channels().map(spec_of)  # what the runtime tells of any channel that can be declared
 
 
-@given(specs())
+@given(SPECS)
 def test_what_the_runtime_tells_is_taken(spec: dict[str, Any]) -> None:
     """A channel that was declared by hand can be kept as a resource as it is."""
     assert refusals(document(spec)) == []

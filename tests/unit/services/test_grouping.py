@@ -6,6 +6,7 @@ import pytest
 from aldis.domain.errors import AldisError, Rejected, Unavailable
 from aldis.services.grouping import Grouper
 from aldis.telemetry.metrics import Metrics
+from aldis.telemetry.tasks import spawn
 
 
 class Doubling:
@@ -26,8 +27,8 @@ class Doubling:
         return [Rejected("bad_request", "odd") if item % 2 else item * 2 for item in items]
 
 
-def grouper(work: Doubling, *, most: int = 3, bound: int = 100) -> Grouper[int, int]:
-    return Grouper(work, name="send", most=most, bound=bound, metrics=Metrics())
+def grouper(work: Doubling, *, most: int = 3, bound: int = 100, spacing: float = 0.0) -> Grouper[int, int]:
+    return Grouper(work, name="send", most=most, bound=bound, metrics=Metrics(), spacing=spacing)
 
 
 async def test_what_arrives_meanwhile_makes_the_next_groups() -> None:
@@ -45,6 +46,22 @@ async def test_what_arrives_meanwhile_makes_the_next_groups() -> None:
 
     assert work.groups == [[0], [2, 4, 6], [8]]
     assert answers == [0, 4, 8, 12, 16]
+
+
+async def test_groups_that_begin_apart_take_up_what_comes_in_between() -> None:
+    """The first waits for nobody; those who come before the next may begin are together."""
+    work = Doubling()
+    group = grouper(work, spacing=0.05)
+
+    first = await group.ask(0)
+    later = [spawn(group.ask(2), "two")]
+    for _ in range(10):
+        await asyncio.sleep(0)  # long enough for a group of its own
+    later.append(spawn(group.ask(4), "four"))
+    answers = [first, *await asyncio.gather(*later)]
+
+    assert answers == [0, 4, 8]
+    assert work.groups == [[0], [2, 4]]
 
 
 async def test_each_item_gets_its_own_answer() -> None:
