@@ -99,7 +99,7 @@ class Stack:
         admin = {f"GATEWAY_{number}_ADMIN_URL": gateway.admin_url for number, gateway in enumerate(self.gateways, 1)}
         return {
             **self.variables,
-            "ALDIS_URL": self.proxy.url,
+            "PROXY_URL": self.proxy.url,  # no name that Aldis would take for a setting of its own
             "ALDIS_HOST": "127.0.0.1",
             "ALDIS_PORT": str(self.proxy.port),
             **gateways,

@@ -37,7 +37,8 @@ def place_path(data_dir: Path, user: str, device: str) -> Path:
 @contextmanager
 def open_place(path: Path, *, line_of: LineOf, out: TextIO) -> Iterator["Place"]:
     """Open the file, which is made when it is missing. Errors here and later are sqlite3's."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):  # `parents` alone would leave the data folder open to others
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     try:
         database.execute("PRAGMA journal_mode=WAL")

@@ -110,3 +110,13 @@ def test_no_two_devices_share_a_file(user: str, device: str, other_user: str, ot
     is_same = (user, device) == (other_user, other_device)
 
     assert (place_path(Path(), user, device) == place_path(Path(), other_user, other_device)) is is_same
+
+
+def test_the_data_folder_is_closed_to_others_whoever_makes_it(tmp_path: Path) -> None:
+    """A listener may be the first to write there: what others have written to its user is nobody else's business."""
+    path = place_path(tmp_path / "data", "alice", "phone")
+
+    with open_place(path, line_of=line_of, out=io.StringIO()):
+        modes = [folder.stat().st_mode & 0o777 for folder in (path.parent.parent, path.parent)]
+
+    assert modes == [0o700, 0o700]
